@@ -1,0 +1,36 @@
+//! What every part of the receiver shares: the vendor's types and the proof that bytes are the vendor's.
+//!
+//! By default this crate is pure: no AWS, no async runtime, no environment and no clock (time is an
+//! argument). An adapter comes with the feature that names it, so that a binary links only what it uses.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`verify`] | signing and checking `Smile-Signature`; [`verify::Verified`], the proof |
+//! | [`secrets`] | the secrets that are valid at one moment |
+//! | [`source`] | the allow list of networks |
+//! | [`id`] | checked ids |
+//! | [`event`] | the envelope, the 37 event types and what is read of their data |
+//! | [`job`] | the message on the queue |
+//! | [`state`] | registers, versions, the fold and the read view |
+//! | `aws`, `queue`, `secret_store`, `table` | adapters, behind features of these names |
+//! | `metrics`, `log` | what a function's `main` needs, behind `lambda` |
+
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod event;
+pub mod id;
+pub mod job;
+#[cfg(feature = "lambda")]
+pub mod log;
+#[cfg(feature = "lambda")]
+pub mod metrics;
+#[cfg(feature = "queue")]
+pub mod queue;
+#[cfg(feature = "secret-store")]
+pub mod secret_store;
+pub mod secrets;
+pub mod source;
+pub mod state;
+#[cfg(feature = "table")]
+pub mod table;
+pub mod verify;
