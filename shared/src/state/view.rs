@@ -1,0 +1,442 @@
+//! What a reader is told: the registers of one thing, merged.
+//!
+//! Times are UTC, ISO 8601, taken from the event that said it. What is not known is left out.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Entity, REVOCATION, Register, Registers, State};
+use crate::event::{MonitorStatus, Status, TaskType};
+use crate::id::{AccountId, ArchiveId, InviteId, RecordId, UserId, VerificationId};
+
+/// Everything known of one user.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UserView {
+    /// The user.
+    pub user: UserId,
+    /// When Smile created the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// The session in the widget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionView>,
+    /// Linked accounts, by id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<AccountView>,
+    /// Uploaded archives, by id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<ArchiveView>,
+    /// Invitations, by id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub invites: Vec<InviteView>,
+}
+
+/// A session in the widget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SessionView {
+    /// `IN_PROGRESS` or `COMPLETED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Such as `WinkSite`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The channel's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<String>,
+    /// When that was so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// One linked account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AccountView {
+    /// The account.
+    pub account: AccountId,
+    /// Its user.
+    pub user: UserId,
+    /// `PENDING`, `ERROR`, `CONNECTED`, `DISCONNECTED`, or `UNKNOWN` when no event has said it.
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// Who runs the account.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
+    /// Whether the account is watched for changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<MonitorView>,
+    /// Syncs, tasks and data.
+    #[serde(flatten)]
+    pub work: WorkView,
+}
+
+/// One archive of uploaded files.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArchiveView {
+    /// The archive.
+    pub archive: ArchiveId,
+    /// Its user.
+    pub user: UserId,
+    /// `STARTED`, `ERROR`, `ANALYZED`, `REVOKED`, or `UNKNOWN` when no event has said it.
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// Syncs, tasks and data.
+    #[serde(flatten)]
+    pub work: WorkView,
+}
+
+/// Where an account or an archive stands in its life cycle.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// The state's name.
+    pub status: String,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_at: Option<Timestamp>,
+    /// The vendor's code, while it stands at an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// When the user took access back. Stays, whatever comes later: no body is kept again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What has been done about an account or an archive.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorkView {
+    /// The last sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncView>,
+    /// The last task of each type.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<String, TaskView>,
+    /// The last change of each data point.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, DataView>,
+}
+
+/// Whether an account is watched.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MonitorView {
+    /// The vendor's word.
+    pub status: MonitorStatus,
+    /// When that was so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// One sync of an account.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SyncView {
+    /// `SUCCEEDED` or `FAILED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// What it brought.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub datapoints: Vec<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// One task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskView {
+    /// `STARTED` or `FINISHED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// `SUCCEEDED` or `FAILED`, once it is finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The vendor's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// What it saved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub datapoints: Vec<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// The last change of one data point.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DataView {
+    /// `ADDED` or `UPDATED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// How many entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// The id of the one thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// The ids of what was updated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub updated_ids: Vec<String>,
+    /// As it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_from: Option<String>,
+    /// As it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_to: Option<String>,
+    /// As it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// One invitation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InviteView {
+    /// The invite.
+    pub invite: InviteId,
+    /// Its user.
+    pub user: UserId,
+    /// `INVITED` or `LINKED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RecordView {
+    /// The record.
+    pub record: RecordId,
+    /// Such as `SOCIAL_SECURITY`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// `CREATED`, `COMPLETED` or `ERROR`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The vendor's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_code: Option<String>,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// One verification.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct VerificationView {
+    /// The verification.
+    pub verification: VerificationId,
+    /// `STARTED` or `COMPLETED`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The vendor's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_code: Option<String>,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// All that a state holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StateView {
+    /// Users and what is theirs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub users: BTreeMap<UserId, UserView>,
+    /// Records.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub records: BTreeMap<RecordId, RecordView>,
+    /// Verifications.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub verifications: BTreeMap<VerificationId, VerificationView>,
+}
+
+impl From<&State> for StateView {
+    fn from(state: &State) -> Self {
+        let mut view = Self::default();
+        for (entity, registers) in state.items() {
+            view.add(entity, registers);
+        }
+        view
+    }
+}
+
+impl StateView {
+    fn add(&mut self, entity: &Entity, registers: &Registers) {
+        match entity {
+            Entity::User(user) => {
+                let created = registers.get("created");
+                let view = self.user(user);
+                view.created_at = created.and_then(at);
+                view.session = registers
+                    .get("session")
+                    .or_else(|| created.filter(|created| created.text("status").is_some()))
+                    .map(|register| SessionView {
+                        status: text(register, "status"),
+                        channel: text(register, "channel"),
+                        channel_id: text(register, "channel_id"),
+                        at: at(register),
+                    });
+            }
+            Entity::Account(user, account) => self.user(user).accounts.push(AccountView {
+                account: account.clone(),
+                user: user.clone(),
+                standing: account_standing(registers),
+                providers: providers(registers),
+                monitor: registers.get("sync").and_then(monitor),
+                work: work(registers),
+            }),
+            Entity::Archive(user, archive) => self.user(user).archives.push(ArchiveView {
+                archive: archive.clone(),
+                user: user.clone(),
+                standing: standing(registers, registers.get("analysis").and_then(claim)),
+                work: work(registers),
+            }),
+            Entity::Invite(user, invite) => {
+                let register = registers.get("invite");
+                self.user(user).invites.push(InviteView {
+                    invite: invite.clone(),
+                    user: user.clone(),
+                    status: register.and_then(|register| text(register, "status")),
+                    at: register.and_then(at),
+                });
+            }
+            Entity::Record(record) => {
+                let register = registers.get("record");
+                let text = |field| register.and_then(|register| text(register, field));
+                let view = RecordView {
+                    record: record.clone(),
+                    kind: text("record_type"),
+                    status: text("status"),
+                    result_code: text("result_code"),
+                    at: register.and_then(at),
+                };
+                self.records.insert(record.clone(), view);
+            }
+            Entity::Verification(verification) => {
+                let register = registers.get("verification");
+                let text = |field| register.and_then(|register| text(register, field));
+                let view = VerificationView {
+                    verification: verification.clone(),
+                    status: text("status"),
+                    result_code: text("result_code"),
+                    at: register.and_then(at),
+                };
+                self.verifications.insert(verification.clone(), view);
+            }
+        }
+    }
+
+    fn user(&mut self, user: &UserId) -> &mut UserView {
+        self.users.entry(user.clone()).or_insert_with(|| UserView {
+            user: user.clone(),
+            created_at: None,
+            session: None,
+            accounts: Vec::new(),
+            archives: Vec::new(),
+            invites: Vec::new(),
+        })
+    }
+}
+
+/// One register's word on where a thing stands.
+struct Claim<'a> {
+    when: (Option<Timestamp>, u8),
+    status: &'a str,
+    register: &'a Register,
+}
+
+fn claim(register: &Register) -> Option<Claim<'_>> {
+    let when = (register.v.created_at(), register.v.rank());
+    Some(Claim { when, status: register.text("status")?, register })
+}
+
+/// A finished link task that succeeded says what `ACCOUNT_CONNECTED` says, and says it with the same
+/// rank: providers without a login never send the latter (Smile, webhooks reference).
+fn linked(register: &Register) -> Option<Claim<'_>> {
+    let succeeded = register.text("state") == Some("FINISHED")
+        && register.text("status") == Some(Status::Succeeded.as_str());
+    succeeded.then(|| Claim { when: (register.v.created_at(), 2), status: "CONNECTED", register })
+}
+
+fn account_standing(registers: &Registers) -> Standing {
+    let link_task = format!("task#{}", TaskType::LinkAccount);
+    let claims = [registers.get("connection").and_then(claim), registers.get(&link_task).and_then(linked)];
+    standing(registers, claims.into_iter().flatten().max_by_key(|claim| claim.when))
+}
+
+fn standing(registers: &Registers, latest: Option<Claim<'_>>) -> Standing {
+    let revocation = registers.get(REVOCATION);
+    let winner = [latest, revocation.and_then(claim)].into_iter().flatten().max_by_key(|claim| claim.when);
+    Standing {
+        status: winner.as_ref().map_or("UNKNOWN", |claim| claim.status).to_owned(),
+        status_at: winner.as_ref().and_then(|claim| at(claim.register)),
+        error_code: winner
+            .filter(|claim| claim.status == "ERROR")
+            .and_then(|claim| text(claim.register, "error_code")),
+        revoked_at: revocation.and_then(at),
+    }
+}
+
+fn providers(registers: &Registers) -> Vec<String> {
+    registers
+        .values()
+        .filter(|register| !register.list("providers").is_empty())
+        .max_by_key(|register| &register.v)
+        .map(|register| register.list("providers").to_vec())
+        .unwrap_or_default()
+}
+
+fn monitor(register: &Register) -> Option<MonitorView> {
+    Some(MonitorView { status: MonitorStatus::from(register.text("monitor_status")?), at: at(register) })
+}
+
+fn work(registers: &Registers) -> WorkView {
+    let named = |prefix: &'static str| {
+        registers
+            .iter()
+            .filter_map(move |(name, register)| Some((name.strip_prefix(prefix)?.to_owned(), register)))
+    };
+    WorkView {
+        sync: registers.get("sync").map(|register| SyncView {
+            status: text(register, "status"),
+            datapoints: register.list("datapoints").to_vec(),
+            at: at(register),
+        }),
+        tasks: named("task#").map(|(name, register)| (name, task(register))).collect(),
+        data: named("dp#").map(|(name, register)| (name, data(register))).collect(),
+    }
+}
+
+fn task(register: &Register) -> TaskView {
+    TaskView {
+        state: text(register, "state"),
+        status: text(register, "status"),
+        error_code: text(register, "error_code"),
+        datapoints: register.list("datapoints").to_vec(),
+        at: at(register),
+    }
+}
+
+fn data(register: &Register) -> DataView {
+    DataView {
+        change: text(register, "change"),
+        count: register.number("count"),
+        item: text(register, "item"),
+        updated_ids: register.list("updated_ids").to_vec(),
+        updated_from: text(register, "updated_from"),
+        updated_to: text(register, "updated_to"),
+        updated_at: text(register, "updated_at"),
+        at: at(register),
+    }
+}
+
+fn text(register: &Register, field: &str) -> Option<String> {
+    register.text(field).map(str::to_owned)
+}
+
+fn at(register: &Register) -> Option<Timestamp> {
+    register.v.created_at()
+}
