@@ -13,7 +13,7 @@
 //! | [`job`] | the message on the queue |
 //! | [`state`] | registers, versions, the fold and the read view |
 //! | `aws`, `queue`, `secret_store`, `table` | adapters, behind features of these names |
-//! | `metrics`, `log` | what a function's `main` needs, behind `lambda` |
+//! | `variables`, `metrics`, `log` | what a function's `main` needs, behind `lambda` |
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -33,4 +33,6 @@ pub mod source;
 pub mod state;
 #[cfg(feature = "table")]
 pub mod table;
+#[cfg(any(feature = "aws", feature = "lambda"))]
+pub mod variables;
 pub mod verify;

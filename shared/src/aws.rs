@@ -1,0 +1,124 @@
+//! How a function reaches AWS: one lean HTTP client (rustls with ring), settings read once, and
+//! time-outs on everything.
+//!
+//! The SDK's own loader reads files, profiles and the instance's metadata, and trusts every root of the
+//! system. A Lambda function needs none of that: Lambda puts region and credentials into the
+//! environment (AWS Lambda, developer guide, "environment variables"), and AWS's endpoints chain to a
+//! handful of roots.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::sdk_config::{Builder, StalledStreamProtectionConfig};
+
+use crate::variables::{Missing, Variables};
+
+const ROOTS: [&[u8]; 5] = [
+    include_bytes!("../roots/amazon-root-ca-1.pem"),
+    include_bytes!("../roots/amazon-root-ca-2.pem"),
+    include_bytes!("../roots/amazon-root-ca-3.pem"),
+    include_bytes!("../roots/amazon-root-ca-4.pem"),
+    include_bytes!("../roots/starfield-services-root-g2.pem"),
+];
+
+/// Where AWS is and who asks. Prints no credentials.
+pub struct Settings {
+    region: String,
+    endpoint: Option<String>,
+    credentials: Credentials,
+    ca_bundle: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads what Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
+    /// `AWS_SESSION_TOKEN`; and what a local cloud or a private network needs: `AWS_ENDPOINT_URL` and
+    /// `AWS_CA_BUNDLE`.
+    pub fn read(variables: &Variables<'_>) -> Result<Self, Missing> {
+        Ok(Self {
+            region: variables.required("AWS_REGION")?,
+            endpoint: variables.optional("AWS_ENDPOINT_URL"),
+            credentials: Credentials::new(
+                variables.required("AWS_ACCESS_KEY_ID")?,
+                variables.required("AWS_SECRET_ACCESS_KEY")?,
+                variables.optional("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+            ca_bundle: variables.optional("AWS_CA_BUNDLE").map(PathBuf::from),
+        })
+    }
+
+    /// Settings for a cloud at a known address, such as a local one.
+    pub fn at(endpoint: &str, region: &str, key_id: &str, secret_key: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            endpoint: Some(endpoint.to_owned()),
+            credentials: Credentials::new(key_id, secret_key, None, None, "explicit"),
+            ca_bundle: None,
+        }
+    }
+}
+
+/// How long calls may take. What waits at the other end of a function is a sender with a time-out of
+/// its own, so the bound of a whole operation, its retries included, is what counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// To open a connection.
+    pub connect: Duration,
+    /// For one try.
+    pub attempt: Duration,
+    /// For all tries together.
+    pub operation: Duration,
+    /// How many tries.
+    pub attempts: u32,
+}
+
+/// Makes the configuration that all of a function's clients share. Reads `AWS_CA_BUNDLE`'s file if
+/// there is one, otherwise no file at all.
+pub fn config(settings: Settings, patience: Patience) -> std::io::Result<SdkConfig> {
+    let mut trust = TrustStore::empty();
+    match settings.ca_bundle {
+        Some(file) => trust = trust.with_pem_certificate(std::fs::read(file)?),
+        None => trust = ROOTS.iter().fold(trust, |trust, root| trust.with_pem_certificate(*root)),
+    }
+    let tls = TlsContext::builder().with_trust_store(trust).build().map_err(std::io::Error::other)?;
+    let client =
+        HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
+    let mut builder: Builder = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(settings.region))
+        .credentials_provider(SharedCredentialsProvider::new(settings.credentials))
+        .http_client(client)
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(patience.attempts)
+                .with_initial_backoff(Duration::from_millis(50))
+                .with_max_backoff(Duration::from_millis(500)),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(patience.connect)
+                .operation_attempt_timeout(patience.attempt)
+                .operation_timeout(patience.operation)
+                .build(),
+        );
+    if let Some(endpoint) = settings.endpoint {
+        builder = builder.endpoint_url(endpoint);
+    }
+    Ok(builder.build())
+}

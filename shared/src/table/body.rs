@@ -1,0 +1,92 @@
+//! Bodies as they lie in the table: compressed when that helps, in one attribute or in chunks.
+
+use std::borrow::Cow;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::Item;
+use crate::job::MAX_BODY_BYTES;
+
+/// Shorter bodies are kept as they came: readable by eye in any tool.
+const COMPRESS_FROM: usize = 4 * 1024;
+
+/// The most, packed, that lies in the event's own item. Its every change costs as much as its size
+/// (Amazon DynamoDB, "Write request units"), and the stream carries it.
+const INLINE_MAX: usize = 64 * 1024;
+
+/// The most, packed, in one chunk. An item has at most 400 KB.
+const CHUNK_BYTES: usize = 350 * 1024;
+
+/// Level 3 of 22, as on the queue.
+const ZSTD_LEVEL: i32 = 3;
+
+/// The attributes that hold a body or say where it is.
+pub(super) const BODY: &str = "body";
+pub(super) const ENCODING: &str = "body_encoding";
+pub(super) const CHUNKS: &str = "body_chunks";
+
+/// A body, packed.
+pub(super) struct Packed<'a> {
+    bytes: Cow<'a, [u8]>,
+    compressed: bool,
+}
+
+impl<'a> Packed<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        if body.len() >= COMPRESS_FROM
+            && let Ok(packed) = zstd::bulk::compress(body, ZSTD_LEVEL)
+            && packed.len() < body.len()
+        {
+            return Self { bytes: Cow::Owned(packed), compressed: true };
+        }
+        Self { bytes: Cow::Borrowed(body), compressed: false }
+    }
+
+    /// What does not fit the item itself; nothing when all does.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let outside = if self.bytes.len() > INLINE_MAX { &self.bytes[..] } else { &[] };
+        outside.chunks(CHUNK_BYTES)
+    }
+
+    /// Adds the body, or the number of its chunks, to an item.
+    pub(super) fn add_to(&self, item: &mut Item) {
+        let chunks = self.chunks().count();
+        if chunks == 0 {
+            item.insert(BODY.to_owned(), blob(&self.bytes));
+        } else {
+            item.insert(CHUNKS.to_owned(), super::number(chunks));
+        }
+        if self.compressed {
+            item.insert(ENCODING.to_owned(), super::text("zstd"));
+        }
+    }
+}
+
+pub(super) fn blob(bytes: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
+}
+
+/// How many chunks an item says its body has.
+pub(super) fn chunk_count(item: &Item) -> usize {
+    item.get(CHUNKS).and_then(|count| count.as_n().ok()).and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// The body of an item and its chunks, in their order; `None` when it has none, or when a chunk is
+/// missing.
+pub(super) fn unpack(item: &Item, chunks: &[&Item]) -> Option<Vec<u8>> {
+    let bytes =
+        |item: &Item| item.get(BODY).and_then(|body| body.as_b().ok()).map(|blob| blob.as_ref().to_vec());
+    let packed = match chunk_count(item) {
+        0 => bytes(item)?,
+        count if count == chunks.len() => {
+            chunks.iter().map(|chunk| bytes(chunk)).collect::<Option<Vec<_>>>()?.concat()
+        }
+        _ => return None,
+    };
+    match item.get(ENCODING).and_then(|encoding| encoding.as_s().ok()).map(String::as_str) {
+        None => Some(packed),
+        Some("zstd") => zstd::bulk::decompress(&packed, MAX_BODY_BYTES).ok(),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,82 @@
+//! The one table, on DynamoDB: state, events, their bodies, and the quarantine.
+//!
+//! What keeps it right under any order, any repetition and a crash at any point:
+//!
+//! 1. State is written before the event. A register is one conditional `UpdateItem` ("is mine
+//!    newer?"), which gives the item back either way: nothing is read first, nothing is merged.
+//! 2. The event is one `PutItem` that must find no event of that id. So the stream shows an event only
+//!    when its state is there, and shows it once. "Already there" is [`Stored::Repeat`].
+//! 3. A body too large for the event's item lies beside it in chunks, which are written first and whose
+//!    keys carry the body's hash: another body under the same id never overwrites them.
+//! 4. A subject that was revoked keeps no body: the state's own answer says so for the item that the
+//!    event writes to, and a read for whatever else the event carries something of.
+//!
+//! | item | pk / sk |
+//! |---|---|
+//! | state | [`Entity::keys`](crate::state::Entity::keys) |
+//! | event | `EVENT#id` / `EVENT` |
+//! | chunk of a body | `EVENT#id` / `BODY#hash#nn` |
+//! | quarantined | `QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#nn` after it |
+//!
+//! Indexes carry no bodies: `by-owner` (`owner`, `order`), `by-day` (`day`, `order`), `by-erase`
+//! (`erase`, `erase_due`).
+
+mod body;
+mod event;
+mod fault;
+mod quarantine;
+mod read;
+
+use aws_sdk_dynamodb::Client;
+use aws_types::SdkConfig;
+use jiff::Timestamp;
+
+pub use self::event::{Record, Stored, StoredEvent};
+pub use self::fault::{Fault, Poison};
+pub use self::quarantine::{QuarantineKey, Quarantined, Reason, ToQuarantine};
+
+/// How many partitions a day's events are spread over: one partition takes 1,000 writes a second
+/// (Amazon DynamoDB, "Partitions and data distribution").
+pub const DAY_SHARDS: u32 = 8;
+
+/// How long what is in quarantine stays, unless events are kept for less.
+pub const QUARANTINE_DAYS: i64 = 14;
+
+/// One table.
+#[derive(Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    /// The table of this name.
+    pub fn new(config: &SdkConfig, name: impl Into<String>) -> Self {
+        Self::with_client(Client::new(config), name)
+    }
+
+    /// The table of this name, by a client that is there already.
+    pub fn with_client(client: Client, name: impl Into<String>) -> Self {
+        Self { client, name: name.into() }
+    }
+}
+
+type Item = std::collections::HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
+
+fn text(value: impl Into<String>) -> aws_sdk_dynamodb::types::AttributeValue {
+    aws_sdk_dynamodb::types::AttributeValue::S(value.into())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "numbers are copied")]
+fn number(value: impl ToString) -> aws_sdk_dynamodb::types::AttributeValue {
+    aws_sdk_dynamodb::types::AttributeValue::N(value.to_string())
+}
+
+/// A time as text that sorts: UTC, always six digits of a second.
+fn fixed(at: Timestamp) -> String {
+    format!("{at:.6}")
+}
+
+fn day(at: Timestamp) -> String {
+    fixed(at)[..10].to_owned()
+}

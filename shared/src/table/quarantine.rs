@@ -1,0 +1,256 @@
+//! The quarantine: authentic bodies that cannot be filed, byte for byte, with the reason.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::body::{Packed, blob, chunk_count, unpack};
+use super::fault::Fault;
+use super::{Item, Table, body, day, fixed, number, text};
+use crate::event::Unreadable;
+use crate::state::BodyHash;
+
+/// Why something is in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The body is no event that can be read.
+    Unreadable(Unreadable),
+    /// Another body is stored under the same id.
+    IdConflict,
+    /// It came from a source outside the allow list, with a valid signature, and waits for an operator.
+    UnlistedSource,
+    /// The message on our own queue cannot be taken apart.
+    Undecodable,
+    /// The event's facts do not fit an item.
+    ItemTooLarge,
+}
+
+impl Reason {
+    /// A stable word for metrics and lists.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unreadable(unreadable) => unreadable.word(),
+            Self::IdConflict => "id_conflict",
+            Self::UnlistedSource => "unlisted_source",
+            Self::Undecodable => "undecodable",
+            Self::ItemTooLarge => "item_too_large",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(unreadable) => unreadable.fmt(f),
+            Self::IdConflict => f.write_str("another body is stored under the same id"),
+            Self::UnlistedSource => f.write_str("it came from a source outside the allow list"),
+            Self::Undecodable => f.write_str("the message on the queue cannot be taken apart"),
+            Self::ItemTooLarge => f.write_str("the event's facts make an item of more than 400 KB"),
+        }
+    }
+}
+
+/// What goes into quarantine.
+#[derive(Clone, Copy)]
+pub struct ToQuarantine<'a> {
+    /// The body as it was received.
+    pub body: &'a [u8],
+    /// The body's hash.
+    pub hash: &'a BodyHash,
+    /// Why.
+    pub reason: Reason,
+    /// More about the reason, without anything personal.
+    pub detail: &'a str,
+    /// The event's id, as far as it is known.
+    pub id: Option<&'a str>,
+    /// The event's type, as far as it is known.
+    pub kind: Option<&'a str>,
+    /// What it carries something of, as far as that is known.
+    pub subjects: &'a [String],
+    /// `webhook` or `reconcile`.
+    pub source: &'a str,
+    /// The gateway's request id.
+    pub delivery: &'a str,
+    /// When it was received. With the hash, the key: our own queue's repeat makes no second item.
+    pub received_at: Timestamp,
+    /// Now.
+    pub stored_at: Timestamp,
+    /// When it may go.
+    pub expires: Timestamp,
+}
+
+/// Names one quarantined body: `received_at#hash`, the hash's first 16 digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuarantineKey {
+    received_at: Timestamp,
+    hash: String,
+}
+
+/// Not a quarantine key.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no quarantine key: it looks like 2026-03-01T10:00:00.000000Z#0123456789abcdef")]
+pub struct NotAKey(String);
+
+impl FromStr for QuarantineKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || NotAKey(text.to_owned());
+        let (at, hash) = text.split_once('#').ok_or_else(wrong)?;
+        let hex = hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let received_at = at.parse().map_err(|_| wrong())?;
+        if hex { Ok(Self { received_at, hash: hash.to_owned() }) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for QuarantineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", fixed(self.received_at), self.hash)
+    }
+}
+
+impl QuarantineKey {
+    fn pk(&self) -> String {
+        format!("QUARANTINE#{}", day(self.received_at))
+    }
+
+    fn chunk_sk(&self, number: usize) -> String {
+        format!("{self}#BODY#{number:02}")
+    }
+}
+
+/// A quarantined body's description, as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The key, as text.
+    #[serde(rename(deserialize = "sk"))]
+    pub key: String,
+    /// Why, as a stable word.
+    pub reason: String,
+    /// More about it.
+    pub detail: String,
+    /// The event's id, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The event's type, if it is known.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// `webhook` or `reconcile`.
+    pub source: String,
+    /// The gateway's request id.
+    pub delivery: String,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// When it was put here.
+    pub stored_at: Timestamp,
+    /// SHA-256 of the body, in hex.
+    pub hash: String,
+    /// The body's length.
+    pub bytes: u64,
+}
+
+impl Table {
+    /// Puts a body into quarantine. Safe to repeat.
+    pub async fn quarantine(&self, what: ToQuarantine<'_>) -> Result<QuarantineKey, Fault> {
+        let key = QuarantineKey { received_at: what.received_at, hash: what.hash.short().to_owned() };
+        let packed = Packed::new(what.body);
+        for (at, chunk) in packed.chunks().enumerate() {
+            self.client
+                .put_item()
+                .table_name(&self.name)
+                .item("pk", text(key.pk()))
+                .item("sk", text(key.chunk_sk(at)))
+                .item(body::BODY, blob(chunk))
+                .item("expires", number(what.expires.as_second()))
+                .send()
+                .await
+                .map_err(|error| Fault::of("writing a quarantined body", &error))?;
+        }
+        let mut item = Item::from([
+            ("pk".to_owned(), text(key.pk())),
+            ("sk".to_owned(), text(key.to_string())),
+            ("reason".to_owned(), text(what.reason.word())),
+            ("detail".to_owned(), text(what.detail)),
+            ("source".to_owned(), text(what.source)),
+            ("delivery".to_owned(), text(what.delivery)),
+            ("received_at".to_owned(), text(fixed(what.received_at))),
+            ("stored_at".to_owned(), text(fixed(what.stored_at))),
+            ("hash".to_owned(), text(what.hash.as_str())),
+            ("bytes".to_owned(), number(what.body.len())),
+            ("expires".to_owned(), number(what.expires.as_second())),
+        ]);
+        item.extend(what.id.map(|id| ("id".to_owned(), text(id))));
+        item.extend(what.kind.map(|kind| ("type".to_owned(), text(kind))));
+        if !what.subjects.is_empty() && what.reason != Reason::ItemTooLarge {
+            let subjects = aws_sdk_dynamodb::types::AttributeValue::Ss(what.subjects.to_vec());
+            item.insert("subjects".to_owned(), subjects);
+        }
+        packed.add_to(&mut item);
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(|error| Fault::of("writing to the quarantine", &error))?;
+        Ok(key)
+    }
+
+    /// What was received on one day (UTC) and lies in quarantine, in the order of receipt.
+    pub async fn quarantined_on(&self, day: jiff::civil::Date) -> Result<Vec<Quarantined>, Fault> {
+        let items = self.query(None, "pk", &format!("QUARANTINE#{day}"), None).await?;
+        items.into_iter().filter(|item| item.contains_key("reason")).map(read).collect()
+    }
+
+    /// One quarantined body and its description.
+    pub async fn quarantined(
+        &self,
+        key: &QuarantineKey,
+    ) -> Result<Option<(Quarantined, Option<Vec<u8>>)>, Fault> {
+        let items = self.query(None, "pk", &key.pk(), Some(("sk", &key.to_string()))).await?;
+        let Some((first, rest)) = items.split_first() else { return Ok(None) };
+        let body = unpack(first, &rest.iter().collect::<Vec<_>>());
+        Ok(Some((read(first.clone())?, body)))
+    }
+
+    /// Removes a body from quarantine, unless it was put there anew since it was `seen`. Says whether it
+    /// did.
+    pub async fn remove_quarantined(&self, key: &QuarantineKey, seen: &Quarantined) -> Result<bool, Fault> {
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .key("pk", text(key.pk()))
+            .key("sk", text(key.to_string()))
+            .condition_expression("stored_at = :seen")
+            .expression_attribute_values(":seen", text(fixed(seen.stored_at)))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld)
+            .send()
+            .await;
+        let removed = match answer {
+            Ok(answer) => answer.attributes,
+            Err(error) => match error.as_service_error() {
+                Some(error) if error.is_conditional_check_failed_exception() => return Ok(false),
+                _ => return Err(Fault::of("removing from the quarantine", &error)),
+            },
+        };
+        for at in 0..removed.as_ref().map_or(0, chunk_count) {
+            self.client
+                .delete_item()
+                .table_name(&self.name)
+                .key("pk", text(key.pk()))
+                .key("sk", text(key.chunk_sk(at)))
+                .send()
+                .await
+                .map_err(|error| Fault::of("removing from the quarantine", &error))?;
+        }
+        Ok(true)
+    }
+}
+
+fn read(item: Item) -> Result<Quarantined, Fault> {
+    serde_dynamo::from_item(item)
+        .map_err(|error| Fault::Retry(format!("a quarantined item cannot be read: {error}")))
+}

@@ -1,0 +1,128 @@
+//! What readers ask of the table. Nothing scans it.
+
+use super::body::unpack;
+use super::event::StoredEvent;
+use super::fault::Fault;
+use super::{Item, Table, text};
+use crate::event::Subject;
+use crate::id::{EventId, UserId};
+use crate::state::{Entity, Registers, State};
+
+impl Table {
+    /// All state of one user.
+    pub async fn user(&self, user: &UserId) -> Result<State, Fault> {
+        let (pk, _) = Entity::User(user.clone()).keys();
+        let mut state = State::default();
+        for item in self.query(None, "pk", &pk, None).await? {
+            insert(&mut state, &item)?;
+        }
+        Ok(state)
+    }
+
+    /// The state of one record, verification, or, by its own id, account, archive or invite. Of the
+    /// latter three there can be several, when different users have one of the same id.
+    pub async fn state_of(&self, subject: &Subject) -> Result<State, Fault> {
+        let mut state = State::default();
+        let items = match subject {
+            Subject::User(user) => return self.user(user).await,
+            Subject::Record(_) | Subject::Verification(_) => {
+                self.query(None, "pk", &subject.to_string(), Some(("sk", "STATE"))).await?
+            }
+            _ => self.state_by_own_id(&subject.to_string()).await?,
+        };
+        for item in items {
+            insert(&mut state, &item)?;
+        }
+        Ok(state)
+    }
+
+    /// State items of one account, archive or invite, by its own id (such as `ACCOUNT#a-1`).
+    pub(super) async fn state_by_own_id(&self, subject: &str) -> Result<Vec<Item>, Fault> {
+        let mut items = Vec::new();
+        for found in self.query(Some("by-owner"), "owner", subject, Some(("order", "STATE"))).await? {
+            if let (Some(pk), Some(sk)) = (found.get("pk"), found.get("sk")) {
+                let answer = self
+                    .client
+                    .get_item()
+                    .table_name(&self.name)
+                    .key("pk", pk.clone())
+                    .key("sk", sk.clone())
+                    .consistent_read(true)
+                    .send()
+                    .await
+                    .map_err(|error| Fault::of("reading state", &error))?;
+                items.extend(answer.item);
+            }
+        }
+        Ok(items)
+    }
+
+    /// One event and its body, if that was kept.
+    pub async fn event(&self, id: &EventId) -> Result<Option<(StoredEvent, Option<Vec<u8>>)>, Fault> {
+        let items = self.query(None, "pk", &format!("EVENT#{id}"), None).await?;
+        let sk = |item: &Item| item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
+        let Some(item) = items.iter().find(|item| sk(item) == "EVENT") else { return Ok(None) };
+        let event = stored_event(item.clone())?;
+        // `get`: what stands in the table is not taken on trust.
+        let prefix = format!("BODY#{}#", event.hash.get(..16).unwrap_or_default());
+        let chunks: Vec<&Item> = items.iter().filter(|item| sk(item).starts_with(&prefix)).collect();
+        Ok(Some((event, unpack(item, &chunks))))
+    }
+
+    /// The events on one timeline, oldest first.
+    pub async fn events_of(&self, owner: &Subject) -> Result<Vec<StoredEvent>, Fault> {
+        let items = self.query(Some("by-owner"), "owner", &owner.to_string(), None).await?;
+        let is_event =
+            |item: &Item| item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == "EVENT");
+        items.into_iter().filter(is_event).map(stored_event).collect()
+    }
+
+    /// All items under one key, whose second key begins with something: as many pages as it takes.
+    pub(super) async fn query(
+        &self,
+        index: Option<&str>,
+        key: &str,
+        value: &str,
+        begins: Option<(&str, &str)>,
+    ) -> Result<Vec<Item>, Fault> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .set_index_name(index.map(str::to_owned))
+            .consistent_read(index.is_none())
+            .expression_attribute_names("#key", key)
+            .expression_attribute_values(":key", text(value));
+        query = match begins {
+            None => query.key_condition_expression("#key = :key"),
+            Some((name, prefix)) => query
+                .key_condition_expression("#key = :key AND begins_with(#second, :second)")
+                .expression_attribute_names("#second", name)
+                .expression_attribute_values(":second", text(prefix)),
+        };
+        let mut pages = query.into_paginator().send();
+        let mut items = Vec::new();
+        while let Some(page) = pages.next().await {
+            items.extend(page.map_err(|error| Fault::of("reading", &error))?.items.unwrap_or_default());
+        }
+        Ok(items)
+    }
+}
+
+fn stored_event(item: Item) -> Result<StoredEvent, Fault> {
+    serde_dynamo::from_item(item).map_err(|error| Fault::Retry(format!("an event cannot be read: {error}")))
+}
+
+fn insert(state: &mut State, item: &Item) -> Result<(), Fault> {
+    let key = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+    let Some(entity) = Entity::from_keys(key("pk"), key("sk")) else { return Ok(()) };
+    let registers: Registers = item
+        .iter()
+        // Keys and marks are texts; a register is a map.
+        .filter(|(_, value)| value.is_m())
+        .map(|(name, value)| Ok((name.clone(), serde_dynamo::from_attribute_value(value.clone())?)))
+        .collect::<Result<_, serde_dynamo::Error>>()
+        .map_err(|error| Fault::Retry(format!("the state of {entity} cannot be read: {error}")))?;
+    state.insert(entity, registers);
+    Ok(())
+}
