@@ -1,0 +1,51 @@
+//! The Lambda function behind the webhook queue. See `lib.rs`.
+
+use anyhow::Context;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use consumer::{Config, Consumer, PATIENCE, batch};
+use jiff::Timestamp;
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
+use shared::aws;
+use shared::metrics::Count;
+use shared::table::Table;
+use shared::variables::Variables;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let variables = Variables::of_process();
+    shared::log::start(&variables);
+    let (consumer, function_name) =
+        start(&variables).inspect_err(|error| tracing::error!("cannot start: {error:#}"))?;
+    let handler = async |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
+        Ok(batch::run(event.payload, |message| process(consumer.clone(), function_name.clone(), message))
+            .await?)
+    };
+    Runtime::new(service_fn(handler)).run().await
+}
+
+fn start(variables: &Variables<'_>) -> anyhow::Result<(Consumer, String)> {
+    let config = Config::read(variables)?;
+    let sdk = aws::config(aws::Settings::read(variables)?, PATIENCE).context("the variable AWS_CA_BUNDLE")?;
+    Ok((Consumer::new(Table::new(&sdk, config.table), config.retention), config.function_name))
+}
+
+/// Whether the message is dealt with.
+async fn process(consumer: Consumer, function_name: String, message: SqsMessage) -> bool {
+    let (counts, done) = match consumer.process(&message, now()).await {
+        Ok(outcome) => (outcome.counts(), true),
+        Err(fault) => {
+            let message = message.message_id.as_deref();
+            tracing::error!(%fault, message, "not dealt with; it comes again");
+            (vec![Count::of("Retried")], false)
+        }
+    };
+    for count in counts {
+        count.write(&function_name, now());
+    }
+    done
+}
+
+#[expect(clippy::disallowed_methods, reason = "the function's one clock")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
