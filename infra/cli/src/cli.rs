@@ -1,0 +1,112 @@
+//! The command line. A new subcommand is a module with `Args` and `run`, a variant here and a line in
+//! [`Cli::run`].
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::stack::Stack;
+use crate::workspace::Workspace;
+use crate::{dev, send};
+
+/// Smile's webhooks: run the receiver on this machine, send it events, look after it.
+#[derive(Debug, Parser)]
+#[command(name = "smile", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Start here, from the project's root:
+  cargo smile dev                          the whole receiver on this machine
+  cargo smile send ACCOUNT_CONNECTED       in another terminal: one signed event
+  cargo smile send --all                   a user's whole life, all 37 types";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Args),
+    Send(send::Args),
+}
+
+impl Cli {
+    /// Runs the command that was asked for.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        #[expect(clippy::disallowed_methods, reason = "the one clock of a command")]
+        let now = Timestamp::now();
+        match self.command {
+            Command::Dev(args) => dev::run(args).await,
+            Command::Send(args) => send::run(&args, now),
+        }
+    }
+}
+
+/// Something is wrong with what was typed. Exit code 2, as clap's own complaints have.
+#[derive(Debug)]
+pub struct Usage(String);
+
+impl Usage {
+    /// A complaint: one sentence that says what to do.
+    pub fn new(complaint: impl Into<String>) -> Self {
+        Self(complaint.into())
+    }
+}
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Which local cloud a command is about.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LocalArgs {
+    /// The local cloud's own directory [default: target/dev in the project]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+impl LocalArgs {
+    /// The directory: the given one, or the project's own.
+    pub fn dir(&self) -> anyhow::Result<PathBuf> {
+        match &self.dir {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(Workspace::find()?.dev_dir()),
+        }
+    }
+
+    /// The cloud that runs there, if one does.
+    pub fn stack(&self) -> anyhow::Result<Option<Stack>> {
+        match self.dir() {
+            Ok(dir) => Stack::read(&dir),
+            // Outside the project there is no local cloud, which is no error.
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_a_narrow_terminal() {
+        for mut command in [Cli::command()].into_iter().chain(Cli::command().get_subcommands().cloned()) {
+            let help = command.render_long_help().to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Builds the functions for this machine, as the local cloud runs them: natively.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::Command;
+
+use super::{environment, log};
+use crate::template::Function;
+use crate::ui::{Progress, Step};
+use crate::workspace::Workspace;
+
+/// Builds them, and gives each one's binary.
+pub(super) async fn build(
+    workspace: &Workspace,
+    functions: &[Function],
+    progress: Progress,
+) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let names: Vec<&str> = functions.iter().map(|function| function.binary.as_str()).collect();
+    let list = names.join(", ");
+    let mut step = progress.step(&format!("Building the functions: {list}"));
+    let mut cargo = Command::new(environment::cargo());
+    cargo.current_dir(workspace.root()).args(["build", "--locked", "--message-format=json-render-diagnostics"]);
+    for name in names {
+        cargo.args(["--package", name, "--bin", name]);
+    }
+    for variable in environment::set_by_cargo() {
+        cargo.env_remove(variable);
+    }
+    if progress == Progress::Terminal {
+        // Cargo writes to a pipe here, and would show neither.
+        let (_, width) = console::Term::stderr().size();
+        cargo.args(["--color", if console::colors_enabled_stderr() { "always" } else { "never" }]);
+        cargo.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", width.to_string());
+    }
+    let mut child = cargo
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("cargo could not be run: is it on the PATH?")?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        bail!("cargo's output could not be read");
+    };
+    let (binaries, said) = tokio::join!(binaries(stdout), show(stderr, progress, &mut step));
+    if !child.wait().await?.success() {
+        match progress {
+            Progress::Silent => bail!("the functions could not be built:\n{}", log::indented(&said)),
+            _ => bail!("the functions could not be built: cargo says above why"),
+        }
+    }
+    let binaries = binaries?;
+    if let Some(function) = functions.iter().find(|function| !binaries.contains_key(&function.binary)) {
+        bail!("cargo built no binary {} for {}: does the package have one of that name?", function.binary, function.resource);
+    }
+    step.done(&format!("Functions are built: {list}"));
+    Ok(binaries)
+}
+
+/// Reads cargo's messages: the path of each binary.
+async fn binaries(stdout: impl AsyncRead + Unpin) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        target: Target,
+        executable: Option<PathBuf>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    let mut lines = BufReader::new(stdout).lines();
+    let mut binaries = BTreeMap::new();
+    while let Some(line) = lines.next_line().await? {
+        if let Ok(Artifact { target, executable: Some(path) }) = serde_json::from_str(&line) {
+            binaries.insert(target.name, path);
+        }
+    }
+    Ok(binaries)
+}
+
+/// Passes on what cargo says as it comes, its progress bar included. Its last line, that it has
+/// finished, is left out: ours says it.
+async fn show(mut stderr: impl AsyncRead + Unpin, progress: Progress, step: &mut Step) -> String {
+    let mut said = String::new();
+    let mut piece = Vec::new();
+    let mut chunk = [0; 4096];
+    while let Ok(read @ 1..) = stderr.read(&mut chunk).await {
+        for byte in &chunk[..read] {
+            piece.push(*byte);
+            if matches!(byte, b'\n' | b'\r') {
+                pass_on(&std::mem::take(&mut piece), progress, step, &mut said);
+            }
+        }
+    }
+    pass_on(&piece, progress, step, &mut said);
+    said
+}
+
+fn pass_on(piece: &[u8], progress: Progress, step: &mut Step, said: &mut String) {
+    let text = String::from_utf8_lossy(piece);
+    let plain = console::strip_ansi_codes(&text);
+    if plain.trim_start().starts_with("Finished ") {
+        return;
+    }
+    if progress == Progress::Silent {
+        said.push_str(&plain);
+    } else if !(plain.trim().is_empty() && step.is_running()) {
+        step.pause();
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), piece);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn finds_the_binaries_in_cargo_s_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"serde","kind":["lib"]},"executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"webhook","kind":["bin"]},"executable":"/t/webhook"}"#,
+            "\nnot JSON\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        let found = binaries(messages.as_bytes()).await.unwrap();
+        assert_eq!(found, BTreeMap::from([("webhook".to_owned(), PathBuf::from("/t/webhook"))]));
+    }
+
+    #[tokio::test]
+    async fn keeps_what_cargo_says_but_for_its_last_line() {
+        let cargo = "   \u{1b}[1mCompiling\u{1b}[0m webhook\nerror: no\r    Finished `dev` profile in 0.2s\n";
+        let mut step = Progress::Silent.step("");
+        let said = show(cargo.as_bytes(), Progress::Silent, &mut step).await;
+        assert_eq!(said, "   Compiling webhook\nerror: no\r");
+    }
+}

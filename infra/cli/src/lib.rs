@@ -1,0 +1,21 @@
+//! The `smile` command: the local cloud, a simulator of the vendor, and the operator's tool.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`dev`] | `smile dev`: this project's cloud on this machine; for tests, too |
+//! | [`send`] | `smile send`: signed events, as Smile would send them |
+//! | [`sample`] | what it sends |
+//! | [`stack`] | what is known of a running local cloud: `target/dev/stack.json` |
+//! | [`template`] | the CloudFormation template, read into one long form |
+//! | [`ui`] | steps, panels and colours on the terminal |
+//! | [`workspace`] | where the project lies |
+
+pub mod cli;
+pub mod dev;
+pub mod sample;
+pub mod send;
+pub mod stack;
+pub mod template;
+pub mod ui;
+pub mod workspace;

@@ -1,0 +1,89 @@
+//! Histories: what events add up to, by hand-written outcomes, in any order and any repetition.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use shared::event::Envelope;
+use shared::state::view::StateView;
+use shared::state::{self, BodyHash, State, Unfolded, Write};
+use shared::verify::Verified;
+
+use crate::support::{Shuffle, it_dir, read_json};
+
+/// One history: events as Smile would send them, and the state they must add up to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct History {
+    pub(crate) why: String,
+    pub(crate) received_at: Timestamp,
+    pub(crate) events: Vec<Box<RawValue>>,
+    pub(crate) expect: Value,
+}
+
+/// All histories, by file name.
+pub(crate) fn histories() -> Vec<(String, History)> {
+    let mut all: Vec<_> = std::fs::read_dir(it_dir().join("histories"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .map(|file| (file.file_name().unwrap().to_string_lossy().into_owned(), read_json(&file)))
+        .collect();
+    all.sort_by(|(a, _): &(String, History), (b, _)| a.cmp(b));
+    all
+}
+
+fn write(body: &str, received_at: Timestamp) -> Result<Write, Unfolded> {
+    let event = Envelope::parse(Verified::from_own_queue(body.as_bytes())).unwrap();
+    state::write(&event, &event.facts().unwrap(), &BodyHash::of(body.as_bytes()), received_at)
+}
+
+/// The definition of what the table must hold: the events, folded.
+pub(crate) fn fold<'a>(bodies: impl IntoIterator<Item = &'a str>, received_at: Timestamp) -> State {
+    let mut state = State::default();
+    for write in bodies.into_iter().filter_map(|body| write(body, received_at).ok()) {
+        state.apply(write);
+    }
+    state
+}
+
+pub(crate) fn view(state: &State) -> Value {
+    serde_json::to_value(StateView::from(state)).unwrap()
+}
+
+#[test]
+fn every_history_has_its_outcome() {
+    let histories = histories();
+    assert!(histories.len() >= 25, "{}", histories.len());
+    for (name, history) in &histories {
+        let bodies = history.events.iter().map(|event| event.get());
+        assert_eq!(view(&fold(bodies, history.received_at)), history.expect, "{name}: {}", history.why);
+    }
+}
+
+#[test]
+fn thousands_of_shuffled_and_repeated_histories_end_the_same() {
+    let mut shuffle = Shuffle::new(1);
+    let histories = histories();
+    for round in 0..100 {
+        for (name, history) in &histories {
+            let events: Vec<&str> = history.events.iter().map(|event| event.get()).collect();
+            let bodies = shuffle.with_repeats(&events);
+            assert_eq!(view(&fold(bodies, history.received_at)), history.expect, "{name}, round {round}");
+        }
+    }
+}
+
+/// Events that could come from anywhere in the vendor's vocabulary: few ids and few seconds, so that
+/// they meet in the same registers.
+#[test]
+fn any_events_fold_the_same_in_any_order() {
+    let mut shuffle = Shuffle::new(2);
+    for round in 0..2000 {
+        let bodies: Vec<String> = (0..shuffle.below(12) + 2).map(|_| shuffle.event()).collect();
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        let received_at = "2026-03-01T12:00:00Z".parse().unwrap();
+        let once = fold(bodies.iter().copied(), received_at);
+        let again = fold(shuffle.with_repeats(&bodies), received_at);
+        assert_eq!(once, again, "round {round}: {bodies:#?}");
+    }
+}

@@ -1,0 +1,20 @@
+//! The tests that cross crates, in one binary.
+//!
+//! | module | what it shows | needs |
+//! |---|---|---|
+//! | `golden` | the vendor's examples are read right | the vendor's files, or says that they are not there |
+//! | `histories` | events add up to the right state, in any order and repetition | nothing |
+//! | `converges` | the table holds what the fold defines | SQLite, built in |
+//! | `refused` | what must not reach the queue does not | nothing |
+//! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
+//! | `failing` | what fails comes again, alone | SQLite, built in |
+
+mod cloud;
+mod converges;
+mod failing;
+mod golden;
+mod histories;
+mod kept;
+mod receiver;
+mod refused;
+mod support;

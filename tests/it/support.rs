@@ -1,0 +1,68 @@
+//! What the tests share.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use shared::event::EventType;
+
+/// This package's folder.
+pub(crate) fn it_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Reads a file that must be there and be right.
+pub(crate) fn read_json<T: DeserializeOwned>(file: &Path) -> T {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// Random orders and events from a seed: a failure can be repeated.
+pub(crate) struct Shuffle(fastrand::Rng);
+
+impl Shuffle {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0.usize(..bound)
+    }
+
+    /// Everything at least once, some of it up to three times, in any order.
+    pub(crate) fn with_repeats<T: Copy>(&mut self, of: &[T]) -> Vec<T> {
+        let mut all: Vec<T> = of.iter().flat_map(|item| vec![*item; self.below(3) + 1]).collect();
+        self.0.shuffle(&mut all);
+        all
+    }
+
+    /// One event of any type about few things in few seconds.
+    pub(crate) fn event(&mut self) -> String {
+        let kind = self.0.choice(EventType::KNOWN).unwrap();
+        let mut pick = |of: &[&str]| (*self.0.choice(of).unwrap()).to_owned();
+        let (user, account) = (pick(&["u-1", "u-2"]), pick(&["a-1", "a-2"]));
+        json!({
+            "id": format!("et-{}", pick(&["1", "2", "3", "4", "5", "6", "7", "8", "9"])),
+            "version": 1,
+            "type": kind,
+            "createdAt": pick(&["2026-03-01T10:00:00Z", "2026-03-01T10:00:01Z", "2026-03-01T18:00:01+08:00", "2099-01-01T00:00:00Z"]),
+            "data": {
+                "userId": user,
+                "accountId": account,
+                "sourceId": account,
+                "sourceType": "ACCOUNT",
+                "archiveId": "r-1",
+                "inviteId": "i-1",
+                "recordId": "ss-1",
+                "verificationId": "ver-1",
+                "taskType": pick(&["LINK_ACCOUNT", "UPDATE_ACCOUNT"]),
+                "status": pick(&["SUCCEEDED", "FAILED"]),
+                "monitorStatus": pick(&["ACTIVE", "USER_ACTION_REQUIRED"]),
+                "errorCode": pick(&["INVALID_AUTH", "MFA_TIMEOUT"]),
+                "count": self.0.u8(..4),
+                "session": { "userId": user, "status": "COMPLETED", "channel": "WinkSite", "channelId": "s" },
+            },
+        })
+        .to_string()
+    }
+}
