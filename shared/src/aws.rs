@@ -6,7 +6,7 @@
 //! environment (AWS Lambda, developer guide, "environment variables"), and AWS's endpoints chain to a
 //! handful of roots.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -21,7 +21,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use aws_types::sdk_config::{Builder, StalledStreamProtectionConfig};
+use aws_types::sdk_config::{Builder, SharedHttpClient, StalledStreamProtectionConfig};
 
 use crate::variables::{Missing, Variables};
 
@@ -85,17 +85,21 @@ pub struct Patience {
     pub attempts: u32,
 }
 
+/// The HTTP client of all of the project's programs: rustls with ring, trusting Amazon's roots or the
+/// certificates in the file.
+pub fn http_client(ca_bundle: Option<&Path>) -> std::io::Result<SharedHttpClient> {
+    let trust = match ca_bundle {
+        Some(file) => TrustStore::empty().with_pem_certificate(std::fs::read(file)?),
+        None => ROOTS.iter().fold(TrustStore::empty(), |trust, root| trust.with_pem_certificate(*root)),
+    };
+    let tls = TlsContext::builder().with_trust_store(trust).build().map_err(std::io::Error::other)?;
+    Ok(HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https())
+}
+
 /// Makes the configuration that all of a function's clients share. Reads `AWS_CA_BUNDLE`'s file if
 /// there is one, otherwise no file at all.
 pub fn config(settings: Settings, patience: Patience) -> std::io::Result<SdkConfig> {
-    let mut trust = TrustStore::empty();
-    match settings.ca_bundle {
-        Some(file) => trust = trust.with_pem_certificate(std::fs::read(file)?),
-        None => trust = ROOTS.iter().fold(trust, |trust, root| trust.with_pem_certificate(*root)),
-    }
-    let tls = TlsContext::builder().with_trust_store(trust).build().map_err(std::io::Error::other)?;
-    let client =
-        HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
+    let client = http_client(settings.ca_bundle.as_deref())?;
     let mut builder: Builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(settings.region))

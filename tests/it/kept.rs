@@ -85,7 +85,8 @@ async fn the_future_is_stored_too() {
         assert_eq!(receiver.body(id).await.unwrap(), body);
     }
     let user = Subject::User(UserId::new("u-1").unwrap());
-    let timeline = receiver.table.events_of(&user).await.unwrap();
+    let timeline = receiver.table.events_of(&user, 100).await.unwrap();
+    assert_eq!(receiver.table.events_of(&user, 1).await.unwrap(), timeline[2..]);
     assert_eq!(timeline.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["et-1", "et-2", "et-3"]);
     assert!(timeline.iter().all(|event| event.subjects.contains("ACCOUNT#a-1")));
     let state = receiver.table.user(&UserId::new("u-1").unwrap()).await.unwrap();

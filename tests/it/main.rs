@@ -7,6 +7,7 @@
 //! | `converges` | the table holds what the fold defines | SQLite, built in |
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
+//! | `template` | template and code are held together | nothing |
 //! | `failing` | what fails comes again, alone | SQLite, built in |
 
 mod cloud;
@@ -18,3 +19,4 @@ mod kept;
 mod receiver;
 mod refused;
 mod support;
+mod template;

@@ -79,7 +79,9 @@ impl Outcome {
     /// The answer. Its body is fixed, but for the event's id.
     pub fn answer(&self) -> Answer {
         let body = match self {
-            Self::Queued { id, .. } => serde_json::json!({ "status": "queued", "id": id }).to_string(),
+            Self::Queued { id, .. } => {
+                format!(r#"{{"status":"queued","id":{}}}"#, serde_json::Value::from(id.as_str()))
+            }
             Self::Quarantined { .. } => r#"{"status":"quarantined"}"#.to_owned(),
             Self::RejectedSource { .. } => r#"{"error":"source not allowed"}"#.to_owned(),
             Self::RejectedSignature(_) => r#"{"error":"signature missing or wrong"}"#.to_owned(),
@@ -129,11 +131,11 @@ mod tests {
             held,
         };
         for (outcome, status, body, counts) in [
-            (queued(false), 200, r#"{"id":"et-\"1","status":"queued"}"#, "Received/USER_CREATED"),
+            (queued(false), 200, r#"{"status":"queued","id":"et-\"1"}"#, "Received/USER_CREATED"),
             (
                 queued(true),
                 200,
-                r#"{"id":"et-\"1","status":"queued"}"#,
+                r#"{"status":"queued","id":"et-\"1"}"#,
                 "Received/USER_CREATED RejectedSource ValidSignatureFromUnlistedSource",
             ),
             (

@@ -252,7 +252,7 @@ impl Facts {
         let data: Data<'_> = object(data);
         let session: Reference<'_> = object(data.session);
         let source_type = word(data.source_type).map(|word| SourceType::from(word.as_str()));
-        let source = |wanted: &SourceType| data.source_id.filter(|_| source_type.as_ref() == Some(wanted));
+        let source = |wanted: &SourceType| data.source_id.filter(|_| is(source_type.as_ref(), wanted));
         let mut facts = Self {
             user: id("data.userId", data.user_id.or(session.user_id), UserId::new)?,
             account: id(
@@ -378,12 +378,12 @@ impl Facts {
     fn read_reference(&mut self, reference: Raw<'_>) -> Result<(), Unreadable> {
         let reference: Reference<'_> = object(reference);
         let source_type = word(reference.source_type).map(|word| SourceType::from(word.as_str()));
-        let source = |wanted: SourceType| reference.source_id.filter(|_| source_type == Some(wanted));
-        for account in [reference.account_id, source(SourceType::Account)] {
+        let source = |wanted: &SourceType| reference.source_id.filter(|_| is(source_type.as_ref(), wanted));
+        for account in [reference.account_id, source(&SourceType::Account)] {
             let account = id("metadata.accountId", account, AccountId::new)?;
             self.subjects.extend(account.map(Subject::Account));
         }
-        for archive in [reference.archive_id, source(SourceType::Archive)] {
+        for archive in [reference.archive_id, source(&SourceType::Archive)] {
             let archive = id("metadata.archiveId", archive, ArchiveId::new)?;
             self.subjects.extend(archive.map(Subject::Archive));
         }
@@ -391,6 +391,11 @@ impl Facts {
         self.subjects.extend(user.map(Subject::User));
         Ok(())
     }
+}
+
+/// Smile's pages also write `Account` for `ACCOUNT`.
+fn is(source_type: Option<&SourceType>, wanted: &SourceType) -> bool {
+    source_type.is_some_and(|word| word.as_str().eq_ignore_ascii_case(wanted.as_str()))
 }
 
 /// An object's members, or none: derived reading would take an array's entries for them.

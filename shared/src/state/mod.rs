@@ -7,7 +7,7 @@
 //!
 //! Revocation is a register of its own, beside the connection it ends: a disconnection that arrives
 //! after a later connection must still take hold, and a register shared with the connection would
-//! drop it as old.
+//! drop it as old. So is a link that succeeded: the next link task must not make it unknown.
 
 mod rules;
 pub mod view;
@@ -197,6 +197,9 @@ pub type Registers = BTreeMap<String, Register>;
 
 /// The register that says that a user has taken access back.
 pub const REVOCATION: &str = "revocation";
+
+/// The register of a link task that succeeded: what connects an account whose provider needs no login.
+pub const LINKED: &str = "linked";
 
 /// What one event does to the state: it offers one register to one state item.
 #[derive(Debug, Clone, PartialEq, Eq)]

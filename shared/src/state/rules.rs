@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{BodyHash, Entity, Fields, MAX_AHEAD, REVOCATION, Register, Value, Version, Write};
-use crate::event::{Envelope, EventType, Facts};
+use super::{BodyHash, Entity, Fields, LINKED, MAX_AHEAD, REVOCATION, Register, Value, Version, Write};
+use crate::event::{Envelope, EventType, Facts, Status, TaskType};
 
 /// Why an event is stored and published but changes no state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,11 +117,14 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
     let connection =
         |word, rank| rule(On::Account, "connection", rank, fields([status(word), error_code(), providers()]));
     let analysis = |word, rank| rule(On::Archive, "analysis", rank, fields([status(word), error_code()]));
+    // A link that succeeded stays so, whatever a later task says: a register of its own.
+    let linked = facts.task_type == Some(TaskType::LinkAccount) && facts.status == Some(Status::Succeeded);
     let task = |state: &str, rank| {
         let kind = facts.task_type.as_ref().map_or("UNSPECIFIED", |kind| kind.as_str());
+        let register = if linked && state == "FINISHED" { LINKED.to_owned() } else { format!("task#{kind}") };
         rule(
             On::Source,
-            &format!("task#{kind}"),
+            &register,
             rank,
             fields([
                 ("state", text(Some(state))),

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Entity, REVOCATION, Register, Registers, State};
-use crate::event::{MonitorStatus, Status, TaskType};
+use super::{Entity, LINKED, REVOCATION, Register, Registers, State};
+use crate::event::{MonitorStatus, TaskType};
 use crate::id::{AccountId, ArchiveId, InviteId, RecordId, UserId, VerificationId};
 
 /// Everything known of one user.
@@ -353,17 +353,14 @@ fn claim(register: &Register) -> Option<Claim<'_>> {
     Some(Claim { when, status: register.text("status")?, register })
 }
 
-/// A finished link task that succeeded says what `ACCOUNT_CONNECTED` says, and says it with the same
-/// rank: providers without a login never send the latter (Smile, webhooks reference).
-fn linked(register: &Register) -> Option<Claim<'_>> {
-    let succeeded = register.text("state") == Some("FINISHED")
-        && register.text("status") == Some(Status::Succeeded.as_str());
-    succeeded.then(|| Claim { when: (register.v.created_at(), 2), status: "CONNECTED", register })
+/// A link task that succeeded says what `ACCOUNT_CONNECTED` says, and says it with the same rank:
+/// providers without a login never send the latter (Smile, webhooks reference).
+fn linked(register: &Register) -> Claim<'_> {
+    Claim { when: (register.v.created_at(), 2), status: "CONNECTED", register }
 }
 
 fn account_standing(registers: &Registers) -> Standing {
-    let link_task = format!("task#{}", TaskType::LinkAccount);
-    let claims = [registers.get("connection").and_then(claim), registers.get(&link_task).and_then(linked)];
+    let claims = [registers.get("connection").and_then(claim), registers.get(LINKED).map(linked)];
     standing(registers, claims.into_iter().flatten().max_by_key(|claim| claim.when))
 }
 
@@ -394,20 +391,32 @@ fn monitor(register: &Register) -> Option<MonitorView> {
 }
 
 fn work(registers: &Registers) -> WorkView {
-    let named = |prefix: &'static str| {
-        registers
-            .iter()
-            .filter_map(move |(name, register)| Some((name.strip_prefix(prefix)?.to_owned(), register)))
-    };
     WorkView {
         sync: registers.get("sync").map(|register| SyncView {
             status: text(register, "status"),
             datapoints: register.list("datapoints").to_vec(),
             at: at(register),
         }),
-        tasks: named("task#").map(|(name, register)| (name, task(register))).collect(),
-        data: named("dp#").map(|(name, register)| (name, data(register))).collect(),
+        tasks: tasks(registers),
+        data: named(registers, "dp#").map(|(name, register)| (name, data(register))).collect(),
     }
+}
+
+/// The registers whose names begin with `prefix`, by what comes after it.
+fn named<'a>(registers: &'a Registers, prefix: &'a str) -> impl Iterator<Item = (String, &'a Register)> {
+    registers
+        .iter()
+        .filter_map(move |(name, register)| Some((name.strip_prefix(prefix)?.to_owned(), register)))
+}
+
+/// The last task of each type; for links, the last of all and the last that succeeded are kept apart.
+fn tasks(registers: &Registers) -> BTreeMap<String, TaskView> {
+    let mut last: BTreeMap<String, &Register> = named(registers, "task#").collect();
+    if let Some(linked) = registers.get(LINKED) {
+        let link = last.entry(TaskType::LinkAccount.to_string()).or_insert(linked);
+        *link = std::cmp::max_by_key(*link, linked, |register| &register.v);
+    }
+    last.into_iter().map(|(name, register)| (name, task(register))).collect()
 }
 
 fn task(register: &Register) -> TaskView {

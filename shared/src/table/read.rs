@@ -69,12 +69,32 @@ impl Table {
         Ok(Some((event, unpack(item, &chunks))))
     }
 
-    /// The events on one timeline, oldest first.
-    pub async fn events_of(&self, owner: &Subject) -> Result<Vec<StoredEvent>, Fault> {
-        let items = self.query(Some("by-owner"), "owner", &owner.to_string(), None).await?;
-        let is_event =
-            |item: &Item| item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk == "EVENT");
-        items.into_iter().filter(is_event).map(stored_event).collect()
+    /// The newest events on one timeline, at most `limit`, oldest first.
+    pub async fn events_of(&self, owner: &Subject, limit: usize) -> Result<Vec<StoredEvent>, Fault> {
+        let mut events = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("by-owner")
+            // Times begin with a digit; the one item that is no event has the key "STATE".
+            .key_condition_expression("#owner = :owner AND #order < :letters")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#order", "order")
+            .expression_attribute_values(":owner", text(owner.to_string()))
+            .expression_attribute_values(":letters", text("A"))
+            .scan_index_forward(false)
+            .into_paginator()
+            .page_size(i32::try_from(limit.min(1000)).unwrap_or(1000))
+            .items()
+            .send();
+        let mut newest = Vec::new();
+        while newest.len() < limit
+            && let Some(item) = events.next().await
+        {
+            newest.push(stored_event(item.map_err(|error| Fault::of("reading a timeline", &error))?)?);
+        }
+        newest.reverse();
+        Ok(newest)
     }
 
     /// All items under one key, whose second key begins with something: as many pages as it takes.
