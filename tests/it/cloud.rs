@@ -67,13 +67,14 @@ impl Cloud {
         let failed =
             |(status, code): (u16, &str)| (status, json!({ "__type": code, "message": "on purpose" }));
         match target {
-            "AmazonSQS.SendMessage" => match state.sqs_fails {
-                Some(failure) => failed(failure),
-                None => {
+            "AmazonSQS.SendMessage" => {
+                if let Some(failure) = state.sqs_fails {
+                    failed(failure)
+                } else {
                     state.messages.push(request);
                     (200, json!({ "MessageId": format!("m-{}", state.messages.len()) }))
                 }
-            },
+            }
             "AmazonSQS.GetQueueAttributes" => (200, json!({})),
             "secretsmanager.GetSecretValue" => match state.secrets_fail {
                 Some(failure) => failed(failure),
@@ -131,7 +132,7 @@ pub(crate) async fn table() -> (Table, aws_sdk_dynamodb::Client) {
 
 /// The template's table, as `CreateTable` takes it.
 fn create_table() -> Value {
-    let template = smile_cli::template::load(&it_dir().join("../../infra/template.yaml")).unwrap();
+    let template = smile_cli::template::load(it_dir().join("../../infra/template.yaml")).unwrap();
     let mut properties = template["Resources"]["Table"]["Properties"].clone();
     let table = properties.as_object_mut().unwrap();
     table.insert("TableName".to_owned(), json!("table"));

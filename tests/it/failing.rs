@@ -82,7 +82,7 @@ async fn messages_that_cannot_be_taken_apart_are_quarantined_or_wait() {
         let mut message = message.clone();
         match value {
             Some(value) => {
-                message.message_attributes.get_mut(name).unwrap().string_value = Some(value.to_owned())
+                message.message_attributes.get_mut(name).unwrap().string_value = Some(value.to_owned());
             }
             None => drop(message.message_attributes.remove(name)),
         }

@@ -127,7 +127,7 @@ fn enum_of(specification: &str, schema: &str) -> Vec<String> {
         match line.trim() {
             "enum:" => inside = true,
             item if inside && item.starts_with("- ") => {
-                words.push(item[2..].trim_matches(['"', '\'']).to_owned())
+                words.push(item[2..].trim_matches(['"', '\'']).to_owned());
             }
             _ => inside = false,
         }

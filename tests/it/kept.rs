@@ -133,7 +133,7 @@ async fn what_cannot_be_filed_is_quarantined_with_its_reason() {
 }
 
 /// A payload as large as Lambda's event of 6 MB lets in, of incomes as Smile would list them.
-fn large_body(bytes: usize) -> Vec<u8> {
+pub(crate) fn large_body(bytes: usize) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(7);
     let mut items = Vec::new();
     let mut length = 0;

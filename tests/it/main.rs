@@ -8,10 +8,14 @@
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
 //! | `template` | template and code are held together | nothing |
+//! | `deployed` | the template on the local cloud, with IAM switched on | Python 3; installs the rest |
 //! | `failing` | what fails comes again, alone | SQLite, built in |
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod cloud;
 mod converges;
+mod deployed;
 mod failing;
 mod golden;
 mod histories;
