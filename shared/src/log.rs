@@ -1,6 +1,7 @@
 //! Logs: one JSON object a line on standard output, which Lambda hands to CloudWatch.
 //!
-//! Ids and types only. No body, signature, token, secret or login name may become a field.
+//! Ids and types only. No body, signature, token, secret or login name may become a field, and of a
+//! panic only its place is told.
 
 use tracing_subscriber::EnvFilter;
 
@@ -16,4 +17,9 @@ pub fn start(variables: &Variables<'_>) {
         .with_span_list(false)
         .with_env_filter(EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info")))
         .init();
+    // A panic's own words can quote what was being read.
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string);
+        tracing::error!(at, "panicked");
+    }));
 }

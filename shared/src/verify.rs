@@ -10,20 +10,20 @@ use sha2::Sha512;
 /// The header that carries the signature, in lower case.
 pub const SIGNATURE_HEADER: &str = "smile-signature";
 
-/// A webhook secret, 1 to 64 bytes. Prints as `Secret(..)`.
+/// A webhook secret, 1 to 64 characters. Prints as `Secret(..)`.
 #[derive(Clone)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
 pub struct Secret(Box<[u8]>);
 
-/// A secret of no or of more than 64 bytes.
+/// A secret of no or of more than 64 characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a webhook secret has 1 to 64 bytes, this one has {0}")]
+#[error("a webhook secret has 1 to 64 characters, this one has {0}")]
 pub struct SecretLength(usize);
 
 impl Secret {
     /// Checks the length that Smile allows.
     pub fn new(secret: &str) -> Result<Self, SecretLength> {
-        match secret.len() {
+        match secret.chars().count() {
             1..=64 => Ok(Self(secret.as_bytes().into())),
             other => Err(SecretLength(other)),
         }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn bounds_the_secret() {
         assert_eq!(Secret::new(""), Err(SecretLength(0)));
-        assert!(Secret::new(&"x".repeat(64)).is_ok());
+        assert!(Secret::new(&"é".repeat(64)).is_ok());
         assert_eq!(Secret::new(&"x".repeat(65)), Err(SecretLength(65)));
     }
 

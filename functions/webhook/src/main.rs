@@ -20,17 +20,25 @@ async fn main() -> Result<(), Error> {
     let config = Config::read(&variables).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let (webhook, function_name) =
         start(config, &variables).await.inspect_err(|error| tracing::error!("cannot start: {error:#}"))?;
+    let (webhook, function_name) = (Arc::new(webhook), Arc::<str>::from(function_name));
     let handler = async |event: LambdaEvent<Request>| -> Result<Answer, Error> {
-        let context = event.context;
-        let arrival =
-            Arrival { now: now(), trace: context.xray_trace_id.as_deref(), invocation: &context.request_id };
-        let outcome = webhook.handle(event.payload, arrival).await;
-        for count in outcome.counts() {
-            count.write(&function_name, arrival.now);
-        }
-        Ok(outcome.answer())
+        // A task of its own: what a panic says could quote the body, and must not become the error that
+        // Lambda logs.
+        let task = tokio::spawn(handle(Arc::clone(&webhook), Arc::clone(&function_name), event));
+        task.await.map_err(|_| Error::from("panicked"))
     };
     Runtime::new(service_fn(handler)).run().await
+}
+
+async fn handle(webhook: Arc<Webhook>, function_name: Arc<str>, event: LambdaEvent<Request>) -> Answer {
+    let context = event.context;
+    let arrival =
+        Arrival { now: now(), trace: context.xray_trace_id.as_deref(), invocation: &context.request_id };
+    let outcome = webhook.handle(event.payload, arrival).await;
+    for count in outcome.counts() {
+        count.write(&function_name, arrival.now);
+    }
+    outcome.answer()
 }
 
 /// Builds the clients, fetches the secret and opens the queue's connection: all before the first request.
