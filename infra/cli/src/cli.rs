@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::stack::Stack;
 use crate::workspace::Workspace;
-use crate::{dev, send};
+use crate::{dev, quarantine, send, show};
 
 /// Smile's webhooks: run the receiver on this machine, send it events, look after it.
 #[derive(Debug, Parser)]
@@ -23,12 +23,16 @@ const EXAMPLES: &str = "\
 Start here, from the project's root:
   cargo smile dev                          the whole receiver on this machine
   cargo smile send ACCOUNT_CONNECTED       in another terminal: one signed event
-  cargo smile send --all                   a user's whole life, all 37 types";
+  cargo smile send --all                   a user's whole life, all 37 types
+  cargo smile show user ID                 what has become of it
+  cargo smile quarantine list              what could not be filed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::Args),
+    Quarantine(quarantine::Args),
     Send(send::Args),
+    Show(show::Args),
 }
 
 impl Cli {
@@ -38,7 +42,9 @@ impl Cli {
         let now = Timestamp::now();
         match self.command {
             Command::Dev(args) => dev::run(args).await,
+            Command::Quarantine(args) => quarantine::run(&args, now).await,
             Command::Send(args) => send::run(&args, now),
+            Command::Show(args) => show::run(&args).await,
         }
     }
 }
@@ -102,7 +108,9 @@ mod tests {
 
     #[test]
     fn help_fits_a_narrow_terminal() {
-        for mut command in [Cli::command()].into_iter().chain(Cli::command().get_subcommands().cloned()) {
+        let mut cli = Cli::command();
+        cli.build();
+        for mut command in [cli.clone()].into_iter().chain(cli.get_subcommands().cloned()) {
             let help = command.render_long_help().to_string();
             for line in help.lines() {
                 assert!(line.chars().count() <= 100, "{}: {line}", command.get_name());

@@ -4,8 +4,11 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`dev`] | `smile dev`: this project's cloud on this machine; for tests, too |
+//! | [`operator`] | which receiver an operator's command is about |
+//! | [`quarantine`] | `smile quarantine`: what could not be filed |
 //! | [`send`] | `smile send`: signed events, as Smile would send them |
 //! | [`sample`] | what it sends |
+//! | [`show`] | `smile show`: what the receiver knows |
 //! | [`stack`] | what is known of a running local cloud: `target/dev/stack.json` |
 //! | [`template`] | the CloudFormation template, read into one long form |
 //! | [`ui`] | steps, panels and colours on the terminal |
@@ -13,8 +16,11 @@
 
 pub mod cli;
 pub mod dev;
+pub mod operator;
+pub mod quarantine;
 pub mod sample;
 pub mod send;
+pub mod show;
 pub mod stack;
 pub mod template;
 pub mod ui;

@@ -20,11 +20,19 @@ pub(super) async fn build(
     functions: &[Function],
     progress: Progress,
 ) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    if functions.is_empty() {
+        // Without packages to build, cargo would build them all.
+        return Ok(BTreeMap::new());
+    }
     let names: Vec<&str> = functions.iter().map(|function| function.binary.as_str()).collect();
     let list = names.join(", ");
     let mut step = progress.step(&format!("Building the functions: {list}"));
     let mut cargo = Command::new(environment::cargo());
-    cargo.current_dir(workspace.root()).args(["build", "--locked", "--message-format=json-render-diagnostics"]);
+    cargo.current_dir(workspace.root()).args([
+        "build",
+        "--locked",
+        "--message-format=json-render-diagnostics",
+    ]);
     for name in names {
         cargo.args(["--package", name, "--bin", name]);
     }
@@ -56,9 +64,14 @@ pub(super) async fn build(
     }
     let binaries = binaries?;
     if let Some(function) = functions.iter().find(|function| !binaries.contains_key(&function.binary)) {
-        bail!("cargo built no binary {} for {}: does the package have one of that name?", function.binary, function.resource);
+        bail!(
+            "cargo built no binary {} for {}: does the package have one of that name?",
+            function.binary,
+            function.resource
+        );
     }
-    step.done(&format!("Functions are built: {list}"));
+    let what = if said.contains("Compiling ") { "built" } else { "up to date" };
+    step.done(&format!("Functions are {what}: {list}"));
     Ok(binaries)
 }
 
@@ -107,9 +120,8 @@ fn pass_on(piece: &[u8], progress: Progress, step: &mut Step, said: &mut String)
     if plain.trim_start().starts_with("Finished ") {
         return;
     }
-    if progress == Progress::Silent {
-        said.push_str(&plain);
-    } else if !(plain.trim().is_empty() && step.is_running()) {
+    said.push_str(&plain);
+    if progress != Progress::Silent && !(plain.trim().is_empty() && step.is_running()) {
         step.pause();
         let _ = std::io::Write::write_all(&mut std::io::stderr(), piece);
     }

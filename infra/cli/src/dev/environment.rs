@@ -4,7 +4,8 @@ use std::ffi::{OsStr, OsString};
 
 /// What ministack and the functions that it runs get. Nothing else: real credentials or a profile must
 /// not reach them, nor a proxy that would come between a function and this machine's ports.
-const PASSED_ON: [&str; 7] = ["PATH", "LANG", "LC_ALL", "TZ", "RUST_LOG", "RUST_BACKTRACE", "LD_LIBRARY_PATH"];
+const PASSED_ON: [&str; 7] =
+    ["PATH", "LANG", "LC_ALL", "TZ", "RUST_LOG", "RUST_BACKTRACE", "LD_LIBRARY_PATH"];
 
 /// The part of this process's environment that the local cloud may see.
 pub(super) fn passed_on() -> impl Iterator<Item = (OsString, OsString)> {
@@ -18,7 +19,10 @@ pub(super) fn set_by_cargo() -> impl Iterator<Item = OsString> {
         let name = name.to_string_lossy();
         let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CFG_", "CARGO_FEATURE_"];
         prefixes.iter().any(|prefix| name.starts_with(prefix))
-            || matches!(name.as_ref(), "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR" | "RUST_RECURSION_COUNT")
+            || matches!(
+                name.as_ref(),
+                "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR" | "RUST_RECURSION_COUNT"
+            )
     })
 }
 

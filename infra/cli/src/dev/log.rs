@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// How many lines a complaint shows.
-const LINES: usize = 12;
+const LINES: usize = 8;
 
 /// The last lines of a file.
 pub(super) fn tail(path: &Path) -> String {
@@ -27,7 +27,7 @@ mod tests {
     fn shows_the_end() {
         let text: Vec<String> = (1..=30).map(|number| format!("line {number}\n\n")).collect();
         let shown = indented(&text.concat());
-        assert!(shown.starts_with("    line 19\n") && shown.ends_with("    line 30"), "{shown}");
+        assert!(shown.starts_with("    line 23\n") && shown.ends_with("    line 30"), "{shown}");
         assert_eq!(indented(""), "");
         assert_eq!(tail(Path::new("/nowhere/at/all")), "");
     }

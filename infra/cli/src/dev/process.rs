@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::environment;
+use super::{environment, log};
 use crate::stack::Stack;
 
 const LAUNCHER: &str = include_str!("launcher.py");
@@ -37,6 +37,8 @@ pub(super) struct Access {
     pub(super) key_id: &'static str,
     /// New for each local cloud. Web pages can reach this machine's ports, and would know a fixed one.
     pub(super) secret_key: String,
+    /// What it calls itself, so that it is not taken for another one on the same port.
+    pub(super) edition: String,
 }
 
 impl Access {
@@ -71,6 +73,7 @@ impl Process {
             .env("AWS_ACCESS_KEY_ID", access.key_id)
             .env("AWS_SECRET_ACCESS_KEY", &access.secret_key)
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("MINISTACK_EDITION", &access.edition)
             .env("LAMBDA_EXECUTOR", "local")
             // Listeners on fixed ports, which two local clouds would fight for.
             .env("IOT_MTLS_ENABLED", "0")
@@ -123,6 +126,12 @@ impl Drop for Process {
             remove_files(&self.dir);
         }
     }
+}
+
+/// What to say when it is gone and nobody asked for that.
+pub(super) fn ended_by_itself(dir: &Path) -> anyhow::Error {
+    let path = log_path(dir);
+    anyhow::anyhow!("the local cloud ended by itself; {} ends so:\n{}", path.display(), log::tail(&path))
 }
 
 /// Ends a local cloud that runs on its own, or in another terminal. Tells whether there was one.
@@ -215,7 +224,14 @@ mod tests {
     /// A process whose command line looks like the launcher's.
     fn pretender(dir: &Path) -> Child {
         std::fs::write(launcher(dir), "sleep 30").unwrap();
-        Command::new("sh").arg(launcher(dir)).process_group(0).spawn().unwrap()
+        let child = Command::new("sh").arg(launcher(dir)).process_group(0).spawn().unwrap();
+        let since = std::time::Instant::now();
+        // A process that was started this moment has no command line yet.
+        while !is_local_cloud(child.id(), dir) {
+            assert!(since.elapsed() < PATIENCE, "it has no command line");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child
     }
 
     #[test]
@@ -234,7 +250,6 @@ mod tests {
     fn cleans_up_after_a_killed_owner_and_leaves_a_running_one_alone() {
         let dir = tempfile::tempdir().unwrap();
         let mut child = pretender(dir.path());
-        // Reaps it, as the system does with a child that has lost its parent.
         let mut stack = a_stack();
         stack.pid = child.id();
         for owner in [None, Some(std::process::id())] {

@@ -19,24 +19,30 @@ use crate::workspace::Workspace;
 const MINIMUM: (u32, u32) = (3, 10);
 
 /// Makes sure that the environment is there; gives its Python.
-pub(super) async fn prepare(workspace: &Workspace, dir: &Path, progress: Progress) -> anyhow::Result<PathBuf> {
+pub(super) async fn prepare(
+    workspace: &Workspace,
+    dir: &Path,
+    progress: Progress,
+) -> anyhow::Result<PathBuf> {
     let pins = workspace.pins();
-    let pins = std::fs::read_to_string(&pins).with_context(|| format!("{} cannot be read", pins.display()))?;
+    let pins =
+        std::fs::read_to_string(&pins).with_context(|| format!("{} cannot be read", pins.display()))?;
     let venv = Venv { root: workspace.venv() };
     let step = progress.step("Looking at the Python packages");
     std::fs::create_dir_all(workspace.root().join("target"))?;
     // Two at once would disturb each other; waiting must not hold up the runtime, where both may run.
-    let lock = File::create(venv.root.with_extension("lock")).context("target/venv.lock cannot be written")?;
+    let lock =
+        File::create(venv.root.with_extension("lock")).context("target/venv.lock cannot be written")?;
     let _lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await??;
     if venv.is_at(&pins) {
-        step.done("Python packages are up to date");
+        // Not worth a line.
+        drop(step);
         return Ok(venv.python());
     }
     let python = find().await?;
     step.note(format!("Installing Python packages into {}", venv.root.display()));
     venv.install(&python, workspace, &pins, &dir.join("pip.log")).await?;
-    let count = pins.lines().filter(|line| line.contains("==")).count();
-    step.done(&format!("Python packages installed: {count} pins, into target/venv"));
+    step.done("Python packages are installed into target/venv");
     Ok(venv.python())
 }
 
@@ -64,7 +70,13 @@ impl Venv {
             && std::fs::read_to_string(self.stamp()).is_ok_and(|stamp| stamp == pins)
     }
 
-    async fn install(&self, python: &str, workspace: &Workspace, pins: &str, log: &Path) -> anyhow::Result<()> {
+    async fn install(
+        &self,
+        python: &str,
+        workspace: &Workspace,
+        pins: &str,
+        log: &Path,
+    ) -> anyhow::Result<()> {
         let mut make = Command::new(python);
         make.args(["-m", "venv"]);
         if self.mark().exists() || !self.python().exists() {
@@ -73,8 +85,17 @@ impl Venv {
         run(make.arg(&self.root), log, "the Python environment could not be made").await?;
         std::fs::write(self.mark(), "")?;
         let mut pip = Command::new(self.python());
-        // The pins are the whole tree, so that there is nothing to resolve.
-        pip.args(["-m", "pip", "install", "--no-deps", "--no-input", "--disable-pip-version-check"]);
+        // The pins are the whole tree, so that there is nothing to resolve. Most modules are never used:
+        // those that are get compiled then.
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--no-compile",
+            "--no-input",
+            "--disable-pip-version-check",
+        ]);
         pip.args(["--progress-bar", "off", "--requirement"]).arg(workspace.pins());
         run(&mut pip, log, "the Python packages could not be installed").await?;
         std::fs::write(self.stamp(), pins)?;
@@ -90,7 +111,11 @@ async fn run(command: &mut Command, log: &Path, complaint: &str) -> anyhow::Resu
     let text = [stdout, stderr].concat();
     std::fs::write(log, &text)?;
     if !status.success() {
-        bail!("{complaint}; all of it is in {}:\n{}", log.display(), log::indented(&String::from_utf8_lossy(&text)));
+        bail!(
+            "{complaint}; all of it is in {}:\n{}",
+            log.display(),
+            log::indented(&String::from_utf8_lossy(&text))
+        );
     }
     Ok(())
 }
@@ -101,7 +126,9 @@ async fn find() -> anyhow::Result<String> {
     let versioned = (MINIMUM.1..=14).rev().map(|minor| format!("python3.{minor}"));
     for name in std::iter::once("python3".to_owned()).chain(versioned).chain(["python".to_owned()]) {
         let answer = Command::new(&name).arg("--version").kill_on_drop(true).output().await;
-        let Some(version) = answer.ok().filter(|answer| answer.status.success()).and_then(|a| version(&a.stdout)) else {
+        let Some(version) =
+            answer.ok().filter(|answer| answer.status.success()).and_then(|a| version(&a.stdout))
+        else {
             continue;
         };
         if version >= MINIMUM {

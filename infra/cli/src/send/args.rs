@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "ID", help_heading = "What is in the events")]
     pub(super) archive: Option<String>,
 
-    /// Make payloads about this large; above 150 KB they have more entries than Smile sends
+    /// Payloads of about this size; above 150 KB Smile would cut them
     #[arg(long, value_name = "N", help_heading = "What is in the events")]
     pub(super) payload_kb: Option<usize>,
 
@@ -41,11 +41,11 @@ pub struct Args {
     #[arg(long, help_heading = "What is in the events")]
     pub(super) any_type: bool,
 
-    /// Make so many events of each type, or so many lives, each with ids of its own
+    /// So many events of each type, or lives, with ids of their own
     #[arg(long, value_name = "N", default_value = "1", help_heading = "How they are sent")]
     pub(super) count: NonZeroUsize,
 
-    /// Send each event so often: the same bytes, as when Smile tries again
+    /// Each event so often: the same bytes, as when Smile tries again
     #[arg(long, value_name = "N", default_value = "1", help_heading = "How they are sent")]
     pub(super) times: NonZeroUsize,
 
@@ -65,11 +65,11 @@ pub struct Args {
     #[arg(long, help_heading = "How they are sent")]
     pub(super) no_signature: bool,
 
-    /// Where to post to [default: the local cloud of smile dev]
+    /// Where to post to, if not to smile dev's cloud
     #[arg(long, env = "SMILE_WEBHOOK_URL", hide_env_values = true, help_heading = "Where to")]
     pub(super) url: Option<String>,
 
-    /// What to sign with; better in the variable than in the shell's history
+    /// What to sign with; better set in the variable
     #[arg(long, env = "SMILE_WEBHOOK_SECRET", hide_env_values = true, help_heading = "Where to")]
     pub(super) secret: Option<String>,
 

@@ -88,12 +88,29 @@ impl Report {
     pub(super) fn finish(mut self, user: Option<&str>) -> std::io::Result<ExitCode> {
         if !self.json {
             ui::say(&self.summary());
-            if let Some(user) = user.filter(|_| self.expected == Expected::Acceptance) {
+            if let Some(hint) = self.hint() {
+                ui::say(hint);
+            }
+            if let Some(user) = user.filter(|_| self.unexpected == 0 && self.expected == Expected::Acceptance)
+            {
                 ui::say(&ui::dim(&format!("User {user}")));
             }
         }
         std::io::stdout().flush()?;
         Ok(if self.unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// What an answer that was not expected usually means.
+    fn hint(&self) -> Option<&'static str> {
+        let unexpected = self.statuses.keys().find(|status| !self.expected.is_met_by(**status))?;
+        Some(match unexpected {
+            401 => "401: the receiver has another secret than the one that signed.",
+            403 => "403: this machine's address is not in the receiver's SourceAllowList.",
+            404 => "404: there is no webhook under this URL; its path is /v1/webhooks/smile.",
+            429 => "429: too many requests at once for the gateway.",
+            503 => "503: the receiver cannot reach its queue or its secret; Smile would try again.",
+            _ => return None,
+        })
     }
 
     fn summary(&mut self) -> String {

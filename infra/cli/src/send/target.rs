@@ -92,6 +92,8 @@ mod tests {
         }
         assert!(resolved("X --url ftp://h --secret s", None).unwrap_err().contains("no URL to post to"));
         let long = "x".repeat(65);
-        assert!(resolved(&format!("X --secret {long}"), Some(&stack)).unwrap_err().contains("1 to 64 bytes"));
+        assert!(
+            resolved(&format!("X --secret {long}"), Some(&stack)).unwrap_err().contains("1 to 64 characters")
+        );
     }
 }

@@ -1,0 +1,146 @@
+//! `smile show`: what the receiver knows of one thing.
+
+mod page;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use serde_json::{Value, json};
+use shared::event::Subject;
+use shared::id::{AccountId, ArchiveId, EventId, IdLength, InviteId, RecordId, UserId, VerificationId};
+use shared::state::State;
+use shared::state::view::StateView;
+use shared::table::StoredEvent;
+
+use crate::cli::Usage;
+use crate::operator::{OperatorArgs, Receiver};
+
+/// Show what the receiver knows of one thing
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// What it is
+    kind: Kind,
+    /// Its id at Smile
+    id: String,
+    /// How many of its newest events to list
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    events: usize,
+    /// Print the body of an event, with whatever personal data is in it
+    #[arg(long)]
+    body: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  smile show user u-123
+  smile show account a-123 --json
+  smile show event et-123 --body
+  smile show user u-123 --stack smile-receiver-production --region ap-southeast-1
+
+Exit codes: 0 it is known, 1 it is not, 2 something is wrong with what was typed.";
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Kind {
+    User,
+    Account,
+    Archive,
+    Invite,
+    Record,
+    Verification,
+    Event,
+}
+
+/// Runs the command.
+pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.body && !matches!(args.kind, Kind::Event) {
+        return Err(Usage::new("only an event has a body: smile show event ID --body").into());
+    }
+    let subject =
+        subject(args.kind, &args.id).map_err(|error| Usage::new(format!("{:?}: {error}", args.id)))?;
+    let receiver = args.operator.receiver().await?;
+    let text = match subject {
+        None => event(args, &receiver, &EventId::new(args.id.as_str())?).await?,
+        Some(subject) => state(args, &receiver, &subject).await?,
+    };
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The subject that is asked for; none for an event.
+fn subject(kind: Kind, id: &str) -> Result<Option<Subject>, IdLength> {
+    Ok(Some(match kind {
+        Kind::User => Subject::User(UserId::new(id)?),
+        Kind::Account => Subject::Account(AccountId::new(id)?),
+        Kind::Archive => Subject::Archive(ArchiveId::new(id)?),
+        Kind::Invite => Subject::Invite(InviteId::new(id)?),
+        Kind::Record => Subject::Record(RecordId::new(id)?),
+        Kind::Verification => Subject::Verification(VerificationId::new(id)?),
+        Kind::Event => return EventId::new(id).map(|_| None),
+    }))
+}
+
+async fn event(args: &Args, receiver: &Receiver, id: &EventId) -> anyhow::Result<String> {
+    let Some((event, body)) = receiver.table.event(id).await? else {
+        bail!("no event {id} is stored; it may be in quarantine: smile quarantine list");
+    };
+    let body = body.filter(|_| args.body);
+    if args.json {
+        let mut event = serde_json::to_value(event)?;
+        if let Some(body) = body {
+            // As JSON where it is JSON, else as text: the bytes themselves are what `--body` prints.
+            event["body"] = serde_json::from_slice(&body)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+        }
+        return Ok(serde_json::to_string_pretty(&event)?);
+    }
+    let mut page = page::event(&event);
+    if let Some(body) = body {
+        page.push_str("\n\n");
+        page.push_str(&String::from_utf8_lossy(&body));
+    }
+    Ok(page)
+}
+
+async fn state(args: &Args, receiver: &Receiver, subject: &Subject) -> anyhow::Result<String> {
+    let state = receiver.table.state_of(subject).await?;
+    let events = events(args, receiver, subject, &state).await?;
+    let view = StateView::from(&state);
+    if view == StateView::default() && events.is_empty() {
+        bail!("nothing is known of the {} {}", format!("{:?}", args.kind).to_lowercase(), args.id);
+    }
+    if args.json {
+        let mut json = serde_json::to_value(&view)?;
+        json["events"] = json!(events);
+        return Ok(serde_json::to_string_pretty(&json)?);
+    }
+    Ok(page::state(&view, &events))
+}
+
+/// The newest events that carry something of the subject. Most lie on its user's timeline.
+async fn events(
+    args: &Args,
+    receiver: &Receiver,
+    subject: &Subject,
+    state: &State,
+) -> anyhow::Result<Vec<StoredEvent>> {
+    let mut events = receiver.table.events_of(subject, args.events).await?;
+    let wanted = subject.to_string();
+    for (entity, _) in state.items() {
+        let (pk, _) = entity.keys();
+        if let Some(user) = pk.strip_prefix("USER#").filter(|_| pk != wanted) {
+            let timeline =
+                receiver.table.events_of(&Subject::User(UserId::new(user)?), args.events.max(200)).await?;
+            events.extend(timeline.into_iter().filter(|event| event.subjects.contains(&wanted)));
+        }
+    }
+    events.sort_by_key(|event| event.stored_at);
+    let older = events.len().saturating_sub(args.events);
+    Ok(events.split_off(older))
+}

@@ -1,0 +1,220 @@
+//! State and events as lines to read. Colours go when stdout is no terminal.
+
+use std::fmt::Write;
+
+use console::Style;
+use jiff::Timestamp;
+use shared::state::view::{
+    AccountView, ArchiveView, InviteView, RecordView, Standing, StateView, UserView, VerificationView,
+    WorkView,
+};
+use shared::table::StoredEvent;
+
+/// Everything that a state holds, and events below it.
+pub(super) fn state(view: &StateView, events: &[StoredEvent]) -> String {
+    let mut page = Page::default();
+    view.users.values().for_each(|it| user(&mut page, it));
+    view.records.values().for_each(|it| record(&mut page, it));
+    view.verifications.values().for_each(|it| verification(&mut page, it));
+    if !events.is_empty() {
+        page.blank();
+        page.head("events, newest last", "", None);
+        for event in events {
+            let notes = [
+                (event.deliveries.len() > 1).then(|| format!("{} deliveries", event.deliveries.len())),
+                event.unfolded.as_ref().map(|reason| format!("not folded: {reason}")),
+                event.body_dropped.as_ref().map(|reason| format!("no body: {reason}")),
+            ];
+            let notes: Vec<String> = notes.into_iter().flatten().collect();
+            let at = seconds(event.stored_at);
+            page.line(&format!("{at}  {:<27} {}  {}", event.kind, event.id, dim(&notes.join(", "))));
+        }
+    }
+    page.0.trim_end().to_owned()
+}
+
+/// One event, without its body.
+pub(super) fn event(event: &StoredEvent) -> String {
+    let mut page = Page::default();
+    page.head("event", &event.id, Some(&event.kind));
+    let list = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+    let wrote = event
+        .entity
+        .as_ref()
+        .zip(event.register.as_ref())
+        .map(|(entity, register)| format!("{register} of {entity}"));
+    for (name, value) in [
+        ("created", event.created_at.clone()),
+        ("received", Some(event.received_at.to_string())),
+        ("stored", Some(event.stored_at.to_string())),
+        ("source", Some(event.source.clone())),
+        ("version", event.version.clone()),
+        ("deliveries", Some(format!("{}: {}", event.deliveries.len(), list(&event.deliveries)))),
+        ("wrote", wrote),
+        ("not folded", event.unfolded.clone()),
+        ("subjects", Some(list(&event.subjects))),
+        ("facts", serde_json::to_string(&event.facts).ok()),
+        ("body", Some(body_of(event))),
+        ("sha-256", Some(event.hash.clone())),
+    ] {
+        page.pair(name, value.as_deref());
+    }
+    page.0.trim_end().to_owned()
+}
+
+fn body_of(event: &StoredEvent) -> String {
+    match &event.body_dropped {
+        Some(reason) => format!("not kept: {reason}"),
+        None => format!("{} bytes (--body prints them)", event.bytes),
+    }
+}
+
+fn user(page: &mut Page, view: &UserView) {
+    page.blank();
+    page.head("user", view.user.as_str(), None);
+    page.pair("created", view.created_at.map(seconds).as_deref());
+    if let Some(session) = &view.session {
+        let words = [
+            session.status.clone(),
+            session.channel.clone(),
+            session.channel_id.clone(),
+            session.at.map(since),
+        ];
+        page.pair("session", Some(&joined(words)));
+    }
+    view.accounts.iter().for_each(|it| account(page, it));
+    view.archives.iter().for_each(|it| archive(page, it));
+    view.invites.iter().for_each(|it| invite(page, it));
+}
+
+fn account(page: &mut Page, view: &AccountView) {
+    standing(page, "account", view.account.as_str(), &view.standing);
+    page.pair("providers", (!view.providers.is_empty()).then(|| view.providers.join(", ")).as_deref());
+    if let Some(monitor) = &view.monitor {
+        page.pair("monitor", Some(&joined([Some(monitor.status.to_string()), monitor.at.map(since)])));
+    }
+    work(page, &view.work);
+}
+
+fn archive(page: &mut Page, view: &ArchiveView) {
+    standing(page, "archive", view.archive.as_str(), &view.standing);
+    work(page, &view.work);
+}
+
+fn standing(page: &mut Page, kind: &str, id: &str, standing: &Standing) {
+    page.blank();
+    page.head(kind, id, Some(&standing.status));
+    page.pair("since", standing.status_at.map(seconds).as_deref());
+    page.pair("error", standing.error_code.as_deref());
+    page.pair("revoked", standing.revoked_at.map(seconds).as_deref());
+}
+
+fn work(page: &mut Page, work: &WorkView) {
+    if let Some(sync) = &work.sync {
+        page.pair(
+            "sync",
+            Some(&joined([sync.status.clone(), Some(sync.datapoints.join(", ")), sync.at.map(since)])),
+        );
+    }
+    for (kind, task) in &work.tasks {
+        let words = [
+            Some(kind.clone()),
+            task.status.clone().or_else(|| task.state.clone()),
+            task.error_code.clone(),
+            Some(task.datapoints.join(", ")),
+            task.at.map(since),
+        ];
+        page.pair("task", Some(&joined(words)));
+    }
+    for (point, data) in &work.data {
+        let updated = (!data.updated_ids.is_empty()).then(|| format!("{} updated", data.updated_ids.len()));
+        let words = [
+            Some(point.clone()),
+            data.change.clone(),
+            data.count.map(|count| count.to_string()),
+            data.item.clone(),
+            updated,
+            data.at.map(since),
+        ];
+        page.pair("data", Some(&joined(words)));
+    }
+}
+
+fn invite(page: &mut Page, view: &InviteView) {
+    page.blank();
+    page.head("invite", view.invite.as_str(), view.status.as_deref());
+    page.pair("since", view.at.map(seconds).as_deref());
+}
+
+fn record(page: &mut Page, view: &RecordView) {
+    page.blank();
+    page.head("record", view.record.as_str(), view.status.as_deref());
+    page.pair("type", view.kind.as_deref());
+    page.pair("result", view.result_code.as_deref());
+    page.pair("since", view.at.map(seconds).as_deref());
+}
+
+fn verification(page: &mut Page, view: &VerificationView) {
+    page.blank();
+    page.head("verification", view.verification.as_str(), view.status.as_deref());
+    page.pair("result", view.result_code.as_deref());
+    page.pair("since", view.at.map(seconds).as_deref());
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn blank(&mut self) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+    }
+
+    fn head(&mut self, kind: &str, id: &str, status: Option<&str>) {
+        let _ = writeln!(
+            self.0,
+            "{} {id}  {}",
+            Style::new().bold().apply_to(kind),
+            status.map_or_else(String::new, coloured)
+        );
+        self.0.truncate(self.0.trim_end().len());
+        self.0.push('\n');
+    }
+
+    fn pair(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            let _ = writeln!(self.0, "  {} {value}", dim(&format!("{name:<11}")));
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        let _ = writeln!(self.0, "  {}", line.trim_end());
+    }
+}
+
+fn joined<const N: usize>(words: [Option<String>; N]) -> String {
+    words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("  ")
+}
+
+fn since(at: Timestamp) -> String {
+    dim(&seconds(at))
+}
+
+/// Whole seconds: the vendor's times have no more.
+fn seconds(at: Timestamp) -> String {
+    format!("{at:.0}")
+}
+
+fn dim(text: &str) -> String {
+    Style::new().dim().apply_to(text).to_string()
+}
+
+fn coloured(status: &str) -> String {
+    let style = match status {
+        "CONNECTED" | "ANALYZED" | "LINKED" | "COMPLETED" => Style::new().green(),
+        "ERROR" | "DISCONNECTED" | "REVOKED" => Style::new().red(),
+        _ => Style::new().yellow(),
+    };
+    style.apply_to(status).to_string()
+}
