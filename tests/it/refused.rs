@@ -184,7 +184,7 @@ async fn a_mismatch_while_secrets_manager_is_down_is_ours() {
     for _ in 0..3 {
         let outcome = receiver.post(&with("next")).await;
         assert_eq!((outcome.status(), &outcome), (503, &Outcome::SecretUnavailable));
-        assert!(outcome.answer().headers.retry_after.is_some());
+        assert!(outcome.answer(webhook::request::Form::V2).headers.retry_after.is_some());
     }
     // What can be told without Secrets Manager is told.
     assert_eq!(receiver.post(&with(SECRET)).await.status(), 200);

@@ -36,8 +36,8 @@ where
             }
             Ok((_, false)) => {}
             Err(error) => {
-                let message = left.get(&error.id()).map_or("", String::as_str);
-                tracing::error!(message, "a message's task panicked; it comes again");
+                let message_id = left.get(&error.id()).map_or("", String::as_str);
+                tracing::error!(message_id, "a message's task panicked; it comes again");
             }
         }
     }

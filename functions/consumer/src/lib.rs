@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use shared::aws::Patience;
 use shared::event::{Envelope, Facts};
 use shared::job::{Job, Undecodable};
-use shared::metrics::Count;
+use shared::metrics::{Count, Metric};
 use shared::state::{self, BodyHash};
 use shared::table::{Fault, Poison, Reason, Record, Stored, Table, ToQuarantine};
 use shared::verify::Verified;
@@ -180,16 +180,16 @@ impl Outcome {
     pub fn counts(&self) -> Vec<Count> {
         match self {
             Self::Stored { stored: Stored::New { .. }, kind, unfolded } => {
-                let mut counts = vec![Count::by("Stored", "Type", kind)];
-                counts.extend(unfolded.map(|reason| Count::by("Unfolded", "Reason", reason)));
+                let mut counts = vec![Count::by(Metric::Stored, kind)];
+                counts.extend(unfolded.map(|reason| Count::by(Metric::Unfolded, reason)));
                 counts
             }
             Self::Stored { stored: Stored::Repeat { deliveries, new_delivery: true }, .. } => {
                 let sighting = if *deliveries == 2 { "Second" } else { "Later" };
-                vec![Count::by("RepeatedDelivery", "Sighting", sighting)]
+                vec![Count::by(Metric::RepeatedDelivery, sighting)]
             }
             Self::Stored { .. } => Vec::new(),
-            Self::Quarantined(reason) => vec![Count::by("Quarantined", "Reason", reason.word())],
+            Self::Quarantined(reason) => vec![Count::by(Metric::Quarantined, reason.word())],
         }
     }
 }

@@ -6,7 +6,7 @@ use consumer::{Config, Consumer, PATIENCE, batch};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use shared::aws;
-use shared::metrics::Count;
+use shared::metrics::{Count, Metric};
 use shared::table::Table;
 use shared::variables::Variables;
 
@@ -17,8 +17,13 @@ async fn main() -> Result<(), Error> {
     let (consumer, function_name) =
         start(&variables).inspect_err(|error| tracing::error!("cannot start: {error:#}"))?;
     let handler = async |event: LambdaEvent<SqsEvent>| -> Result<SqsBatchResponse, Error> {
-        Ok(batch::run(event.payload, |message| process(consumer.clone(), function_name.clone(), message))
-            .await?)
+        let each = |message| process(consumer.clone(), function_name.clone(), message);
+        let response = batch::run(event.payload, each).await?;
+        // Here, since a task that panicked counts nothing.
+        for _ in &response.batch_item_failures {
+            Count::of(Metric::Retried).write(&function_name, now());
+        }
+        Ok(response)
     };
     Runtime::new(service_fn(handler)).run().await
 }
@@ -31,18 +36,20 @@ fn start(variables: &Variables<'_>) -> anyhow::Result<(Consumer, String)> {
 
 /// Whether the message is dealt with.
 async fn process(consumer: Consumer, function_name: String, message: SqsMessage) -> bool {
-    let (counts, done) = match consumer.process(&message, now()).await {
-        Ok(outcome) => (outcome.counts(), true),
+    let outcome = match consumer.process(&message, now()).await {
+        Ok(outcome) => outcome,
         Err(fault) => {
-            let message = message.message_id.as_deref();
-            tracing::error!(%fault, message, "not dealt with; it comes again");
-            (vec![Count::of("Retried")], false)
+            let delivery = message.message_attributes.get("delivery");
+            let delivery = delivery.and_then(|delivery| delivery.string_value.as_deref());
+            let message_id = message.message_id.as_deref();
+            tracing::error!(%fault, delivery, message_id, "not dealt with; it comes again");
+            return false;
         }
     };
-    for count in counts {
+    for count in outcome.counts() {
         count.write(&function_name, now());
     }
-    done
+    true
 }
 
 #[expect(clippy::disallowed_methods, reason = "the function's one clock")]

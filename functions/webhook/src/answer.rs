@@ -3,8 +3,10 @@
 use serde::Serialize;
 use shared::event::EventType;
 use shared::id::EventId;
-use shared::metrics::Count;
+use shared::metrics::{Count, Metric};
 use shared::verify::Refused;
+
+use crate::request::Form;
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,9 @@ pub struct Answer {
     /// The body, JSON.
     pub body: String,
     is_base64_encoded: bool,
+    /// Where the form has it, some readers of that form insist on it; to a REST API it would be a fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookies: Option<[&'static str; 0]>,
 }
 
 /// The headers of every answer.
@@ -77,7 +82,7 @@ impl Outcome {
     }
 
     /// The answer. Its body is fixed, but for the event's id.
-    pub fn answer(&self) -> Answer {
+    pub fn answer(&self, form: Form) -> Answer {
         let body = match self {
             Self::Queued { id, .. } => {
                 format!(r#"{{"status":"queued","id":{}}}"#, serde_json::Value::from(id.as_str()))
@@ -94,27 +99,28 @@ impl Outcome {
         // Smile waits "a few dozen seconds" by itself; this is for whoever stands in between.
         let retry_after = (status_code == 503).then_some("30");
         let headers = Headers { content_type: "application/json", cache_control: "no-store", retry_after };
-        Answer { status_code, headers, body, is_base64_encoded: false }
+        let cookies = (form == Form::V2).then_some([]);
+        Answer { status_code, headers, body, is_base64_encoded: false, cookies }
     }
 
     /// What is counted.
     pub fn counts(&self) -> Vec<Count> {
         let mut counts = match self {
-            Self::Queued { kind, .. } => vec![Count::by("Received", "Type", kind.metric_word())],
-            Self::Quarantined { reason, .. } => vec![Count::by("Quarantined", "Reason", *reason)],
+            Self::Queued { kind, .. } => vec![Count::by(Metric::Received, kind.metric_word())],
+            Self::Quarantined { reason, .. } => vec![Count::by(Metric::Quarantined, *reason)],
             Self::RejectedSource { .. } => Vec::new(),
-            Self::RejectedSignature(_) => vec![Count::of("RejectedSignature")],
-            Self::TooLarge => vec![Count::of("TooLarge")],
-            Self::QueueUnavailable => vec![Count::of("QueueUnavailable")],
-            Self::SecretUnavailable => vec![Count::of("SecretUnavailable")],
+            Self::RejectedSignature(_) => vec![Count::of(Metric::RejectedSignature)],
+            Self::TooLarge => vec![Count::of(Metric::TooLarge)],
+            Self::QueueUnavailable => vec![Count::of(Metric::QueueUnavailable)],
+            Self::SecretUnavailable => vec![Count::of(Metric::SecretUnavailable)],
         };
         let (unlisted, valid) = match self {
             Self::RejectedSource { valid_signature } => (true, *valid_signature),
             Self::Queued { held, .. } | Self::Quarantined { held, .. } => (*held, *held),
             _ => (false, false),
         };
-        counts.extend(unlisted.then(|| Count::of("RejectedSource")));
-        counts.extend(valid.then(|| Count::of("ValidSignatureFromUnlistedSource")));
+        counts.extend(unlisted.then(|| Count::of(Metric::RejectedSource)));
+        counts.extend(valid.then(|| Count::of(Metric::ValidSignatureFromUnlistedSource)));
         counts
     }
 }
@@ -176,15 +182,15 @@ mod tests {
                 "SecretUnavailable",
             ),
         ] {
-            let answer = outcome.answer();
+            let answer = outcome.answer(Form::V2);
             assert_eq!((answer.status_code, answer.body.as_str()), (status, body), "{outcome:?}");
             assert_eq!(answer.headers.retry_after.is_some(), status == 503, "{outcome:?}");
             let told: Vec<String> = outcome
                 .counts()
                 .iter()
                 .map(|count| match &count.by {
-                    Some((_, value)) => format!("{}/{value}", count.name),
-                    None => count.name.to_owned(),
+                    Some(value) => format!("{}/{value}", count.metric.name()),
+                    None => count.metric.name().to_owned(),
                 })
                 .collect();
             assert_eq!(told.join(" "), counts, "{outcome:?}");
@@ -193,9 +199,14 @@ mod tests {
 
     #[test]
     fn an_answer_has_the_form_that_the_gateway_takes() {
+        let answer = |form| serde_json::to_string(&Outcome::QueueUnavailable.answer(form)).unwrap();
         insta::assert_snapshot!(
-            serde_json::to_string(&Outcome::QueueUnavailable.answer()).unwrap(),
+            answer(Form::V1),
             @r#"{"statusCode":503,"headers":{"content-type":"application/json","cache-control":"no-store","retry-after":"30"},"body":"{\"error\":\"temporarily unavailable, try again\"}","isBase64Encoded":false}"#
+        );
+        insta::assert_snapshot!(
+            answer(Form::V2),
+            @r#"{"statusCode":503,"headers":{"content-type":"application/json","cache-control":"no-store","retry-after":"30"},"body":"{\"error\":\"temporarily unavailable, try again\"}","isBase64Encoded":false,"cookies":[]}"#
         );
     }
 }

@@ -78,7 +78,16 @@ impl Webhook {
         let checked = self.check(&body, signature.as_deref(), listed, arrival.now).await;
         let verified = match (checked, listed) {
             (Ok(verified), true) => verified,
-            (Err(outcome), true) => return outcome,
+            (Err(outcome), true) => {
+                // Why, for whoever looks into it. A stranger's requests stand in the API's own log only.
+                match &outcome {
+                    Outcome::RejectedSignature(reason) => {
+                        tracing::warn!(%reason, delivery, "refused: the signature");
+                    }
+                    _ => tracing::error!(delivery, "refused for now: no secret to check with"),
+                }
+                return outcome;
+            }
             (Err(_), false) => return Outcome::RejectedSource { valid_signature: false },
             (Ok(verified), false) => {
                 // The one address that is logged: it is the vendor's, which may have moved.

@@ -34,11 +34,12 @@ async fn handle(webhook: Arc<Webhook>, function_name: Arc<str>, event: LambdaEve
     let context = event.context;
     let arrival =
         Arrival { now: now(), trace: context.xray_trace_id.as_deref(), invocation: &context.request_id };
+    let form = event.payload.form();
     let outcome = webhook.handle(event.payload, arrival).await;
     for count in outcome.counts() {
         count.write(&function_name, arrival.now);
     }
-    outcome.answer()
+    outcome.answer(form)
 }
 
 /// Builds the clients, fetches the secret and opens the queue's connection: all before the first request.

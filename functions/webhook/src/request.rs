@@ -21,6 +21,17 @@ pub struct Request {
     body: Option<String>,
     #[serde(default)]
     is_base64_encoded: bool,
+    #[serde(default)]
+    version: Option<String>,
+}
+
+/// The two forms of payload. The answer to each has its own members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// REST APIs, and HTTP APIs with payload 1.0.
+    V1,
+    /// HTTP APIs with payload 2.0, and function URLs.
+    V2,
 }
 
 #[derive(serde::Deserialize, Default)]
@@ -42,6 +53,11 @@ struct Origin {
 }
 
 impl Request {
+    /// The form of the payload.
+    pub fn form(&self) -> Form {
+        if self.version.as_deref() == Some("2.0") { Form::V2 } else { Form::V1 }
+    }
+
     /// Where it came from, by the gateway's own record. Never from a header: anybody can write one.
     pub fn source(&self) -> Option<IpAddr> {
         let context = &self.context;
@@ -130,25 +146,28 @@ mod tests {
 
     #[test]
     fn reads_every_form() {
-        for (form, event) in [
+        for (form, expected, event) in [
             (
                 "HTTP API 2.0 and function URL",
+                Form::V2,
                 r#"{"version":"2.0","routeKey":"POST /","headers":{"a":"b","smile-signature":"s"},"queryStringParameters":{"x":"y"},
                     "requestContext":{"http":{"method":"POST","sourceIp":"18.142.61.230"},"requestId":"r"},"body":"{}","isBase64Encoded":false}"#,
             ),
             (
                 "REST and HTTP API 1.0",
+                Form::V1,
                 r#"{"version":"1.0","httpMethod":"POST","headers":{"Smile-Signature":"s","X":"y"},"multiValueHeaders":{"Smile-Signature":["s"]},
                     "requestContext":{"identity":{"sourceIp":"18.142.61.230","userAgent":null},"requestId":"r"},"body":"{}","isBase64Encoded":false}"#,
             ),
             (
                 "base64",
+                Form::V1,
                 r#"{"headers":{"SMILE-SIGNATURE":"s"},"requestContext":{"http":{"sourceIp":"18.142.61.230"},"requestId":"r"},"body":"e30=","isBase64Encoded":true}"#,
             ),
         ] {
             let mut request = read(event);
             assert_eq!(request.source(), Some("18.142.61.230".parse().unwrap()), "{form}");
-            assert_eq!(request.id(), Some("r"), "{form}");
+            assert_eq!((request.form(), request.id()), (expected, Some("r")), "{form}");
             assert_eq!(request.take_signature().as_deref(), Some("s"), "{form}");
             assert_eq!(request.into_body().unwrap(), b"{}", "{form}");
         }

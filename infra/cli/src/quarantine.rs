@@ -87,7 +87,7 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
             list(&found(&operator.receiver().await?, filter, now).await?, *json)?;
         }
         Command::Show { key, body, json, operator } => {
-            show(&operator.receiver().await?, key, *body, *json).await?
+            show(&operator.receiver().await?, key, *body, *json).await?;
         }
         Command::Release { keys, filter, dry_run, operator } => {
             let receiver = operator.receiver().await?;

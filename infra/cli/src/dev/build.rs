@@ -33,8 +33,10 @@ pub(super) async fn build(
         "--locked",
         "--message-format=json-render-diagnostics",
     ]);
+    // Without --package: cargo then chooses the features of dependencies for the whole workspace, and
+    // what was built for another member need not be built again.
     for name in names {
-        cargo.args(["--package", name, "--bin", name]);
+        cargo.args(["--bin", name]);
     }
     for variable in environment::set_by_cargo() {
         cargo.env_remove(variable);

@@ -71,6 +71,7 @@ impl LocalCloud {
         let Options { workspace, dir, port, parameters, progress } = options;
         std::fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let dir = dir.canonicalize()?;
+        let _starting = process::lock(&dir)?;
         process::clean_up(&dir)?;
         if port != 0 {
             listen::refuse_taken(port)?;

@@ -75,6 +75,11 @@ enum Action {
         #[command(flatten)]
         local: LocalArgs,
     },
+    /// Print the variables of the functions, for cargo lambda watch --env-file
+    Env {
+        #[command(flatten)]
+        local: LocalArgs,
+    },
 }
 
 const EXAMPLES: &str = "\
@@ -96,8 +101,10 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 
 /// Runs the command.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Some(Action::Stop { local }) = args.action {
-        return stop(&local);
+    match args.action {
+        Some(Action::Stop { local }) => return stop(&local),
+        Some(Action::Env { local }) => return env(&local),
+        None => {}
     }
     let started = Instant::now();
     let workspace = Workspace::find()?;
@@ -173,6 +180,25 @@ fn stop(local: &LocalArgs) -> anyhow::Result<ExitCode> {
         None => false,
     };
     say(if was_there { "The local cloud has ended." } else { "No local cloud is running here." });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The variables under which a function of this machine works on the running local cloud.
+fn env(local: &LocalArgs) -> anyhow::Result<ExitCode> {
+    let stack = local.stack()?.context("no local cloud is running here: start one with smile dev")?;
+    let mut out = std::io::stdout().lock();
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", stack.aws_endpoint.as_str()),
+        ("AWS_REGION", &stack.region),
+        ("AWS_ACCESS_KEY_ID", &stack.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &stack.secret_access_key),
+        ("WEBHOOK_QUEUE_URL", &stack.queue_url),
+        ("SMILE_WEBHOOK_SECRET_ARN", &stack.secret_arn),
+        ("SOURCE_ALLOW_LIST", "127.0.0.1/32"),
+        ("TABLE_NAME", &stack.table),
+    ] {
+        writeln!(out, "{name}={value}")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

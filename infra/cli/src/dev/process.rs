@@ -154,6 +154,20 @@ pub(super) fn end(stack: &Stack, dir: &Path) -> anyhow::Result<bool> {
     Ok(was_there)
 }
 
+/// Keeps others from starting one in this directory until this is dropped. Once it is ready, its
+/// `stack.json` does.
+pub(super) fn lock(dir: &Path) -> anyhow::Result<File> {
+    let lock =
+        File::create(dir.join("lock")).with_context(|| format!("{} cannot be written to", dir.display()))?;
+    if lock.try_lock().is_err() {
+        bail!(
+            "another local cloud is being started in {}: wait for it, or give another --dir",
+            dir.display()
+        );
+    }
+    Ok(lock)
+}
+
 /// Removes what an earlier local cloud in this directory left behind. Refuses when it is in use.
 pub(super) fn clean_up(dir: &Path) -> anyhow::Result<()> {
     // One that cannot be read belongs to nothing that could be checked.
@@ -266,6 +280,15 @@ mod tests {
         clean_up(dir.path()).unwrap();
         assert!(!child.wait().unwrap().success(), "it was killed");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
+    }
+
+    #[test]
+    fn two_cannot_start_in_one_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = lock(dir.path()).unwrap();
+        assert!(lock(dir.path()).unwrap_err().to_string().contains("being started"));
+        drop(first);
+        lock(dir.path()).unwrap();
     }
 
     #[test]

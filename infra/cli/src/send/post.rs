@@ -40,7 +40,12 @@ pub(super) struct Unreachable {
 
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} cannot be reached: {}; is it running (smile dev)?", self.url, self.error)
+        write!(f, "{} cannot be reached: ", self.url)?;
+        match &self.error {
+            ureq::Error::Io(error) => write!(f, "{error}")?,
+            error => write!(f, "{error}")?,
+        }
+        f.write_str(if is_loopback(&self.url) { "; is it running (smile dev)?" } else { "" })
     }
 }
 

@@ -23,11 +23,11 @@ pub(super) fn state(view: &StateView, events: &[StoredEvent]) -> String {
             let notes = [
                 (event.deliveries.len() > 1).then(|| format!("{} deliveries", event.deliveries.len())),
                 event.unfolded.as_ref().map(|reason| format!("not folded: {reason}")),
-                event.body_dropped.as_ref().map(|reason| format!("no body: {reason}")),
+                event.body_dropped.clone(),
             ];
             let notes: Vec<String> = notes.into_iter().flatten().collect();
             let at = seconds(event.stored_at);
-            page.line(&format!("{at}  {:<27} {}  {}", event.kind, event.id, dim(&notes.join(", "))));
+            page.line(&format!("{at} {:<26} {} {}", event.kind, event.id, dim(&notes.join(", "))));
         }
     }
     page.0.trim_end().to_owned()
@@ -113,7 +113,7 @@ fn work(page: &mut Page, work: &WorkView) {
     if let Some(sync) = &work.sync {
         page.pair(
             "sync",
-            Some(&joined([sync.status.clone(), Some(sync.datapoints.join(", ")), sync.at.map(since)])),
+            Some(&joined([sync.status.clone(), Some(points(&sync.datapoints)), sync.at.map(since)])),
         );
     }
     for (kind, task) in &work.tasks {
@@ -121,7 +121,7 @@ fn work(page: &mut Page, work: &WorkView) {
             Some(kind.clone()),
             task.status.clone().or_else(|| task.state.clone()),
             task.error_code.clone(),
-            Some(task.datapoints.join(", ")),
+            Some(points(&task.datapoints)),
             task.at.map(since),
         ];
         page.pair("task", Some(&joined(words)));
@@ -191,6 +191,11 @@ impl Page {
     fn line(&mut self, line: &str) {
         let _ = writeln!(self.0, "  {}", line.trim_end());
     }
+}
+
+/// A few data points by name, many by number.
+fn points(of: &[String]) -> String {
+    if of.len() > 4 { format!("{} data points", of.len()) } else { of.join(", ") }
 }
 
 fn joined<const N: usize>(words: [Option<String>; N]) -> String {
