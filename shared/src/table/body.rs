@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 
-use super::Item;
+use super::fault::Fault;
+use super::{Item, Table, number, text};
 use crate::job::MAX_BODY_BYTES;
 
 /// Shorter bodies are kept as they came: readable by eye in any tool.
@@ -55,15 +57,60 @@ impl<'a> Packed<'a> {
         if chunks == 0 {
             item.insert(BODY.to_owned(), blob(&self.bytes));
         } else {
-            item.insert(CHUNKS.to_owned(), super::number(chunks));
+            item.insert(CHUNKS.to_owned(), number(chunks));
         }
         if self.compressed {
-            item.insert(ENCODING.to_owned(), super::text("zstd"));
+            item.insert(ENCODING.to_owned(), text("zstd"));
         }
     }
 }
 
-pub(super) fn blob(bytes: &[u8]) -> AttributeValue {
+impl Table {
+    /// Writes the chunks of a body, if it has any, under keys that `sk` makes of their numbers.
+    pub(super) async fn put_chunks(
+        &self,
+        packed: &Packed<'_>,
+        pk: &str,
+        sk: impl Fn(usize) -> String,
+        expires: Timestamp,
+    ) -> Result<(), Fault> {
+        for (at, chunk) in packed.chunks().enumerate() {
+            self.client
+                .put_item()
+                .table_name(&self.name)
+                .item("pk", text(pk))
+                .item("sk", text(sk(at)))
+                .item(BODY, blob(chunk))
+                .item("expires", number(expires.as_second()))
+                .send()
+                .await
+                .map_err(|error| Fault::of("writing a body", &error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes as many chunks.
+    pub(super) async fn delete_chunks(
+        &self,
+        count: usize,
+        pk: &str,
+        sk: impl Fn(usize) -> String,
+    ) -> Result<(), Fault> {
+        for at in 0..count {
+            self.client
+                .delete_item()
+                .table_name(&self.name)
+                .key("pk", text(pk))
+                .key("sk", text(sk(at)))
+                .send()
+                .await
+                .map_err(|error| Fault::of("removing a body", &error))?;
+        }
+        Ok(())
+    }
+}
+
+fn blob(bytes: &[u8]) -> AttributeValue {
     AttributeValue::B(Blob::new(bytes))
 }
 

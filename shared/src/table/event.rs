@@ -10,9 +10,9 @@ use aws_sdk_dynamodb::types::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Packed, blob};
+use super::body::Packed;
 use super::fault::Fault;
-use super::{DAY_SHARDS, Item, Table, body, day, fixed, number, text};
+use super::{DAY_SHARDS, Item, Table, day, fixed, number, text};
 use crate::event::{Envelope, Facts, Subject};
 use crate::job::Job;
 use crate::state::{BodyHash, Entity, REVOCATION, Unfolded, Write};
@@ -114,46 +114,19 @@ impl Table {
     /// Stores an event: its register, then itself. Safe to repeat at any point.
     pub async fn record(&self, record: Record<'_>) -> Result<Stored, Fault> {
         let packed = Packed::new(record.body);
-        self.put_chunks(&record, &packed).await?;
+        let (pk, chunk_sk) = (event_pk(&record), |at| format!("BODY#{}#{at:02}", record.hash.short()));
+        self.put_chunks(&packed, &pk, chunk_sk, record.expires).await?;
         let revoked = self.write_state(&record).await? || self.any_revoked(&record).await?;
-        if revoked {
-            self.delete_chunks(&record, &packed).await?;
-        }
-        let stored = self.put_event(&record, (!revoked).then_some(&packed)).await?;
-        if stored == Stored::Conflict && !revoked {
-            self.delete_chunks(&record, &packed).await?;
+        let stored = if revoked {
+            self.delete_chunks(packed.chunks().count(), &pk, chunk_sk).await?;
+            self.put_event(&record, None).await?
+        } else {
+            self.put_event(&record, Some(&packed)).await?
+        };
+        if stored == Stored::Conflict {
+            self.delete_chunks(packed.chunks().count(), &pk, chunk_sk).await?;
         }
         Ok(stored)
-    }
-
-    async fn put_chunks(&self, record: &Record<'_>, packed: &Packed<'_>) -> Result<(), Fault> {
-        for (number, chunk) in packed.chunks().enumerate() {
-            self.client
-                .put_item()
-                .table_name(&self.name)
-                .item("pk", text(event_pk(record)))
-                .item("sk", text(chunk_sk(record.hash, number)))
-                .item(body::BODY, blob(chunk))
-                .item("expires", super::number(record.expires.as_second()))
-                .send()
-                .await
-                .map_err(|error| Fault::of("writing a body", &error))?;
-        }
-        Ok(())
-    }
-
-    async fn delete_chunks(&self, record: &Record<'_>, packed: &Packed<'_>) -> Result<(), Fault> {
-        for (number, _) in packed.chunks().enumerate() {
-            self.client
-                .delete_item()
-                .table_name(&self.name)
-                .key("pk", text(event_pk(record)))
-                .key("sk", text(chunk_sk(record.hash, number)))
-                .send()
-                .await
-                .map_err(|error| Fault::of("removing a body", &error))?;
-        }
-        Ok(())
     }
 
     /// Offers the register to its item. Says whether that item is revoked.
@@ -316,10 +289,6 @@ impl Table {
 
 fn event_pk(record: &Record<'_>) -> String {
     format!("EVENT#{}", record.envelope.id)
-}
-
-pub(super) fn chunk_sk(hash: &BodyHash, number: usize) -> String {
-    format!("BODY#{}#{number:02}", hash.short())
 }
 
 /// Whose timeline the event is on.

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Packed, blob, chunk_count, unpack};
+use super::body::{Packed, chunk_count, unpack};
 use super::fault::Fault;
-use super::{Item, Table, body, day, fixed, number, text};
+use super::{Item, Table, day, fixed, number, text};
 use crate::event::Unreadable;
 use crate::state::BodyHash;
 
@@ -156,18 +156,7 @@ impl Table {
     pub async fn quarantine(&self, what: ToQuarantine<'_>) -> Result<QuarantineKey, Fault> {
         let key = QuarantineKey { received_at: what.received_at, hash: what.hash.short().to_owned() };
         let packed = Packed::new(what.body);
-        for (at, chunk) in packed.chunks().enumerate() {
-            self.client
-                .put_item()
-                .table_name(&self.name)
-                .item("pk", text(key.pk()))
-                .item("sk", text(key.chunk_sk(at)))
-                .item(body::BODY, blob(chunk))
-                .item("expires", number(what.expires.as_second()))
-                .send()
-                .await
-                .map_err(|error| Fault::of("writing a quarantined body", &error))?;
-        }
+        self.put_chunks(&packed, &key.pk(), |at| key.chunk_sk(at), what.expires).await?;
         let mut item = Item::from([
             ("pk".to_owned(), text(key.pk())),
             ("sk".to_owned(), text(key.to_string())),
@@ -236,16 +225,8 @@ impl Table {
                 _ => return Err(Fault::of("removing from the quarantine", &error)),
             },
         };
-        for at in 0..removed.as_ref().map_or(0, chunk_count) {
-            self.client
-                .delete_item()
-                .table_name(&self.name)
-                .key("pk", text(key.pk()))
-                .key("sk", text(key.chunk_sk(at)))
-                .send()
-                .await
-                .map_err(|error| Fault::of("removing from the quarantine", &error))?;
-        }
+        let chunks = removed.as_ref().map_or(0, chunk_count);
+        self.delete_chunks(chunks, &key.pk(), |at| key.chunk_sk(at)).await?;
         Ok(true)
     }
 }

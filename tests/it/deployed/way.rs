@@ -10,6 +10,7 @@ use smile_cli::sample::{Ids, body, life};
 use super::{Deployed, until};
 use crate::histories::{fold, view};
 use crate::receiver::signature;
+use crate::support::it_dir;
 
 #[tokio::test]
 async fn a_signed_webhook_becomes_event_state_and_nothing_else_gets_in() {
@@ -65,7 +66,8 @@ async fn a_whole_life_ends_in_the_right_state(deployed: &Deployed) {
 /// Runs the `smile` command against this cloud.
 fn smile(deployed: &Deployed, arguments: &[&str]) -> (bool, String, String) {
     let output = Command::new(env!("CARGO"))
-        .args(["run", "--locked", "--quiet", "--package", "smile-cli", "--bin", "smile", "--"])
+        .current_dir(it_dir().join("../.."))
+        .args(["run", "--locked", "--quiet", "--bin", "smile", "--"])
         .args(arguments)
         .arg("--dir")
         .arg(deployed.cloud.dir())
