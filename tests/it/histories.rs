@@ -87,3 +87,41 @@ fn any_events_fold_the_same_in_any_order() {
         assert_eq!(once, again, "round {round}: {bodies:#?}");
     }
 }
+
+/// Whatever bytes come: they are read, or it is told why not. Nothing panics.
+#[test]
+fn mangled_events_are_read_or_told() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    let ids = smile_cli::sample::Ids::fresh(&mut rng);
+    let received_at = "2026-03-01T12:00:00Z".parse().unwrap();
+    let whole: Vec<String> =
+        smile_cli::sample::life(&ids, received_at, &mut rng).iter().map(smile_cli::sample::body).collect();
+    let (mut read, mut told) = (0, 0);
+    for _ in 0..20_000 {
+        let mut body = rng.choice(&whole).unwrap().clone().into_bytes();
+        body.truncate(3000);
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(..body.len());
+            match rng.u8(..4) {
+                0 => body[at] = rng.u8(..),
+                1 => body[at] = *rng.choice(br#"{}[],:"\0 -"#).unwrap(),
+                2 => drop(body.remove(at)),
+                _ => body.extend_from_within(..at),
+            }
+            if body.is_empty() {
+                break;
+            }
+        }
+        match Envelope::parse(Verified::from_own_queue(&body)).and_then(|event| Ok((event.facts()?, event))) {
+            Ok((facts, event)) => {
+                read += 1;
+                let _ = state::write(&event, &facts, &BodyHash::of(&body), received_at);
+            }
+            Err(reason) => {
+                told += 1;
+                assert!(!reason.word().is_empty());
+            }
+        }
+    }
+    assert!(read > 1000 && told > 1000, "{read} read, {told} told");
+}
