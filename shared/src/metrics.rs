@@ -12,24 +12,93 @@ use serde_json::{Map, Value, json};
 /// The namespace of all of the receiver's metrics.
 pub const NAMESPACE: &str = "SmileReceiver";
 
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $name:ident $(by $dimension:ident)?, from $($function:ident)+;)*) => {
+        /// Everything that is counted. Alarms and dashboard (`infra/template.yaml`) and the runbook
+        /// (`infra/runbook.md`) are held to this table by a test.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Metric {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Metric {
+            /// The whole table.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The metric's name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            /// The further dimension, if it has one.
+            pub const fn dimension(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => metrics!(@dimension $($dimension)?),)*
+                }
+            }
+
+            /// The functions that count it.
+            pub const fn functions(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$name => &[$(stringify!($function)),+],)*
+                }
+            }
+        }
+    };
+    (@dimension) => { None };
+    (@dimension $dimension:ident) => { Some(stringify!($dimension)) };
+}
+
+metrics! {
+    /// Webhooks that SQS holds, by the event's type.
+    Received by Type, from webhook;
+    /// Requests from a source that is not in the allow list.
+    RejectedSource, from webhook;
+    /// Validly signed ones among them, refused or held.
+    ValidSignatureFromUnlistedSource, from webhook;
+    /// Requests from a listed source whose signature is missing, malformed or wrong.
+    RejectedSignature, from webhook;
+    /// Authentic webhooks that no message can carry.
+    TooLarge, from webhook;
+    /// Authentic webhooks that SQS did not take.
+    QueueUnavailable, from webhook;
+    /// Requests that could not be checked, since there was no secret.
+    SecretUnavailable, from webhook;
+    /// Events that were stored for the first time, by type.
+    Stored by Type, from consumer;
+    /// Those among them that changed no state, by reason.
+    Unfolded by Reason, from consumer;
+    /// Further tries of the vendor's, by sighting: `Second` or `Later`.
+    RepeatedDelivery by Sighting, from consumer;
+    /// Webhooks that cannot be filed, by reason: the webhook function counts those it can tell, the consumer
+    /// those that are in quarantine.
+    Quarantined by Reason, from webhook consumer;
+    /// Messages that were given back to the queue.
+    Retried, from consumer;
+}
+
 /// One thing that happened, to be counted once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
     /// The metric.
-    pub name: &'static str,
-    /// A further dimension and its value.
-    pub by: Option<(&'static str, String)>,
+    pub metric: Metric,
+    /// The value of its further dimension.
+    pub by: Option<String>,
 }
 
 impl Count {
     /// A count without a further dimension.
-    pub fn of(name: &'static str) -> Self {
-        Self { name, by: None }
+    pub fn of(metric: Metric) -> Self {
+        debug_assert!(metric.dimension().is_none(), "{metric:?}");
+        Self { metric, by: None }
     }
 
-    /// A count with a further dimension. `value` must come from a bounded set.
-    pub fn by(name: &'static str, dimension: &'static str, value: impl Into<String>) -> Self {
-        Self { name, by: Some((dimension, value.into())) }
+    /// A count with the metric's further dimension. `value` must come from a bounded set.
+    pub fn by(metric: Metric, value: impl Into<String>) -> Self {
+        debug_assert!(metric.dimension().is_some(), "{metric:?}");
+        Self { metric, by: Some(value.into()) }
     }
 
     /// The line for CloudWatch.
@@ -37,11 +106,11 @@ impl Count {
         let mut dimensions = vec![json!(["FunctionName"])];
         let mut line = Map::new();
         line.insert("FunctionName".to_owned(), json!(function));
-        if let Some((dimension, value)) = &self.by {
+        if let (Some(dimension), Some(value)) = (self.metric.dimension(), &self.by) {
             dimensions.push(json!(["FunctionName", dimension]));
-            line.insert((*dimension).to_owned(), json!(value));
+            line.insert(dimension.to_owned(), json!(value));
         }
-        line.insert(self.name.to_owned(), json!(1));
+        line.insert(self.metric.name().to_owned(), json!(1));
         line.insert(
             "_aws".to_owned(),
             json!({
@@ -49,7 +118,7 @@ impl Count {
                 "CloudWatchMetrics": [{
                     "Namespace": NAMESPACE,
                     "Dimensions": dimensions,
-                    "Metrics": [{ "Name": self.name, "Unit": "Count" }],
+                    "Metrics": [{ "Name": self.metric.name(), "Unit": "Count" }],
                 }],
             }),
         );
@@ -71,7 +140,7 @@ mod tests {
         let now = "2026-03-01T10:00:00Z".parse().unwrap();
         let read = |count: Count| serde_json::from_str::<Value>(&count.line("webhook", now)).unwrap();
         assert_eq!(
-            read(Count::by("Received", "Type", "USER_CREATED")),
+            read(Count::by(Metric::Received, "USER_CREATED")),
             json!({
                 "FunctionName": "webhook",
                 "Type": "USER_CREATED",
@@ -86,9 +155,9 @@ mod tests {
                 },
             })
         );
-        let plain = read(Count::of("TooLarge"));
+        let plain = read(Count::of(Metric::TooLarge));
         assert_eq!(plain["TooLarge"], 1);
         assert_eq!(plain["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["FunctionName"]]));
-        assert!(!Count::of("TooLarge").line("webhook", now).contains('\n'));
+        assert!(!Count::of(Metric::TooLarge).line("webhook", now).contains('\n'));
     }
 }

@@ -136,9 +136,12 @@ fn create_table() -> Value {
     let mut properties = template["Resources"]["Table"]["Properties"].clone();
     let table = properties.as_object_mut().unwrap();
     table.insert("TableName".to_owned(), json!("table"));
-    for not_of_create_table in
-        ["PointInTimeRecoverySpecification", "TimeToLiveSpecification", "StreamSpecification"]
-    {
+    for not_of_create_table in [
+        "PointInTimeRecoverySpecification",
+        "SSESpecification",
+        "TimeToLiveSpecification",
+        "StreamSpecification",
+    ] {
         table.remove(not_of_create_table).unwrap();
     }
     properties

@@ -8,6 +8,8 @@
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
 //! | `template` | template and code are held together | nothing |
+//! | `observability` | alarms, dashboard, runbook and metrics are held together | nothing |
+//! | `personal` | nothing personal gets into a log, whatever fails | the functions' binaries, which it builds |
 //! | `deployed` | the template on the local cloud, with IAM switched on | Python 3; installs the rest |
 //! | `failing` | what fails comes again, alone | SQLite, built in |
 
@@ -20,6 +22,9 @@ mod failing;
 mod golden;
 mod histories;
 mod kept;
+mod observability;
+mod personal;
+mod process;
 mod receiver;
 mod refused;
 mod support;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::variables::Variables;
 
 use crate::support::it_dir;
@@ -124,12 +124,11 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
     assert_eq!(sources, 1);
 }
 
-/// `Sid: actions on resource`, one line a statement of a role.
-fn may(role: &Value) -> Vec<String> {
-    let policies = role["Policies"].as_array().unwrap();
-    policies
+/// `Sid: actions on resource`, one line a statement.
+fn statements(policy: &Value) -> Vec<String> {
+    let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+    statements
         .iter()
-        .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
         .map(|statement| {
             assert_eq!(statement["Effect"], "Allow");
             let actions = match &statement["Action"] {
@@ -139,22 +138,52 @@ fn may(role: &Value) -> Vec<String> {
                 action => vec![action.as_str().unwrap()],
             };
             assert!(actions.iter().all(|action| !action.contains('*')), "{statement}");
-            let resource = match &statement["Resource"] {
+            let resource = |resource: &Value| match resource {
                 Value::String(text) => text.clone(),
                 intrinsic => intrinsic.as_object().unwrap().values().next().unwrap().to_string(),
             };
-            format!("{}: {} on {resource}", statement["Sid"].as_str().unwrap(), actions.join(" "))
+            let resources = match &statement["Resource"] {
+                Value::Array(resources) => resources.iter().map(resource).collect::<Vec<_>>().join(" "),
+                one => resource(one),
+            };
+            format!("{}: {} on {resources}", statement["Sid"].as_str().unwrap(), actions.join(" "))
         })
         .collect()
+}
+
+/// What a role may do: always, and with a key of one's own.
+fn may(role: &Value) -> (Vec<String>, Vec<String>) {
+    let (mut always, mut with_key) = (Vec::new(), Vec::new());
+    for policy in role["Policies"].as_array().unwrap() {
+        match &policy["Fn::If"] {
+            Value::Null => always.extend(statements(policy)),
+            choice => {
+                assert_eq!((&choice[0], &choice[2]), (&"OwnKey".into(), &no_value()), "{policy}");
+                for statement in choice[1]["PolicyDocument"]["Statement"].as_array().unwrap() {
+                    assert!(
+                        statement["Condition"]["StringEquals"]["kms:ViaService"].is_array(),
+                        "{statement}"
+                    );
+                }
+                with_key.extend(statements(&choice[1]));
+            }
+        }
+    }
+    (always, with_key)
+}
+
+fn no_value() -> Value {
+    json!({ "Ref": "AWS::NoValue" })
 }
 
 #[test]
 fn every_function_may_do_what_it_needs_and_no_more() {
     let template = template();
     let roles = of_type(&template, "AWS::IAM::Role");
-    assert_eq!(roles.len(), 2);
+    assert_eq!(roles.len(), 3);
+    let (always, with_key) = may(roles["WebhookRole"]);
     assert_eq!(
-        may(roles["WebhookRole"]),
+        always,
         [
             r#"Queue: sqs:SendMessage sqs:GetQueueAttributes on ["WebhookQueue","Arn"]"#,
             r#"Secret: secretsmanager:GetSecretValue on ["WebhookSecret","Id"]"#,
@@ -162,19 +191,160 @@ fn every_function_may_do_what_it_needs_and_no_more() {
             "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *",
         ]
     );
+    assert_eq!(with_key, [r#"Key: kms:Decrypt kms:GenerateDataKey on "KmsKeyArn""#]);
+    let (always, with_key) = may(roles["ConsumerRole"]);
     assert_eq!(
-        may(roles["ConsumerRole"]),
+        always,
         [
             r#"Queue: sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes on ["WebhookQueue","Arn"]"#,
-            r#"Table: dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem on ["Table","Arn"]"#,
-            r#"Index: dynamodb:Query on "${Table.Arn}/index/by-owner""#,
+            r#"Table: dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem on ["Restored",{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}"},{"Fn::GetAtt":["Table","Arn"]}]"#,
+            r#"Index: dynamodb:Query on ["Restored",{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}/index/by-owner"},{"Fn::Sub":"${Table.Arn}/index/by-owner"}]"#,
             r#"Log: logs:CreateLogStream logs:PutLogEvents on ["ConsumerLogGroup","Arn"]"#,
             "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *",
         ]
     );
+    assert_eq!(
+        with_key,
+        [
+            r#"Key: kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey kms:ReEncryptFrom kms:ReEncryptTo on "KmsKeyArn""#
+        ]
+    );
+    // CodeDeploy: the aliases of these functions, by name, and a look at the account's alarms.
+    let (always, with_key) = may(roles["RolloutRole"]);
+    let arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}";
+    let functions = ["webhook", "webhook:live", "consumer", "consumer:live"];
+    let functions = functions.map(|function| format!("\"{arn}-{function}\"")).join(" ");
+    assert_eq!(
+        always,
+        [
+            format!(
+                "Alias: lambda:GetAlias lambda:GetProvisionedConcurrencyConfig lambda:UpdateAlias on {functions}"
+            ),
+            "Alarms: cloudwatch:DescribeAlarms on *".to_owned(),
+        ]
+    );
+    assert!(with_key.is_empty());
     for function in of_type(&template, "AWS::Serverless::Function").values() {
         assert!(function.get("Policies").is_none(), "what a function may do stands in its role");
     }
+}
+
+/// The names under `Ref` and in `Fn::Sub`, wherever they stand.
+fn references(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(name) = members.get("Ref").and_then(Value::as_str) {
+                into.insert(name.to_owned());
+            }
+            if let Some(text) = members.get("Fn::Sub").and_then(Value::as_str) {
+                let names = text.split("${").skip(1).map(|part| part.split_once('}').unwrap().0.to_owned());
+                into.extend(names);
+            }
+            members.values().for_each(|member| references(member, into));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_alias_is_what_is_called_and_every_change_reaches_it() {
+    let template = template();
+    let alias = json!({ "Ref": "WebhookFunction.Alias" });
+    let integrations = of_type(&template, "AWS::ApiGatewayV2::Integration");
+    assert_eq!((integrations.len(), &integrations["WebhookIntegration"]["IntegrationUri"]), (1, &alias));
+    let permissions = of_type(&template, "AWS::Lambda::Permission");
+    assert_eq!((permissions.len(), &permissions["WebhookPermission"]["FunctionName"]), (1, &alias));
+    // SAM lets an event source in `Events` call the alias; one outside would have to say so itself.
+    assert!(of_type(&template, "AWS::Lambda::EventSourceMapping").is_empty());
+    let parameters = names(&template["Parameters"]);
+    for (name, function) in of_type(&template, "AWS::Serverless::Function") {
+        assert_eq!(function["AutoPublishAlias"], "live", "{name}");
+        assert_eq!(function["AutoPublishAliasAllProperties"], true, "{name}");
+        // A parameter that a version holds must stand in the version's description: only its change makes
+        // a new version. One that it does not hold must not, or Lambda would refuse to publish the same.
+        let mut held = function.clone();
+        for elsewhere in ["Events", "DeploymentPreference", "VersionDescription"] {
+            held.as_object_mut().unwrap().remove(elsewhere);
+        }
+        let (mut used, mut described) = (BTreeSet::new(), BTreeSet::new());
+        references(&held, &mut used);
+        references(&function["VersionDescription"], &mut described);
+        // Stated once for all functions.
+        references(&template["Globals"]["Function"], &mut used);
+        used.retain(|name| parameters.contains(name.as_str()));
+        described.retain(|name| parameters.contains(name.as_str()));
+        assert_eq!(used, described, "{name}");
+    }
+}
+
+#[test]
+fn a_new_version_takes_over_step_by_step_and_an_alarm_takes_it_back() {
+    let template = template();
+    let alarms = of_type(&template, "AWS::CloudWatch::Alarm");
+    for (name, function) in of_type(&template, "AWS::Serverless::Function") {
+        let rollout = &function["DeploymentPreference"];
+        let by = json!({ "Fn::FindInMap": ["StepByStep", { "Ref": "Rollout" }, { "Ref": "Local" }] });
+        assert_eq!((&rollout["Enabled"], &rollout["Type"]), (&by, &json!({ "Ref": "Rollout" })), "{name}");
+        let watched: Vec<&str> = rollout["Alarms"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|alarm| alarm["Ref"].as_str().unwrap())
+            .collect();
+        // CodeDeploy takes ten.
+        assert!((1..=10).contains(&watched.len()), "{name}");
+        assert!(watched.iter().all(|alarm| alarms.contains_key(alarm)), "{name}: {watched:?}");
+        let errors = format!("{}ErrorsAlarm", name.strip_suffix("Function").unwrap());
+        assert!(watched.contains(&errors.as_str()), "{name}: {watched:?}");
+    }
+    // On AWS all but one way; on the local cloud, which transforms with the defaults only, none.
+    let rollout = &template["Parameters"]["Rollout"];
+    let map = template["Mappings"]["StepByStep"].as_object().unwrap();
+    let ways: BTreeSet<&str> =
+        rollout["AllowedValues"].as_array().unwrap().iter().map(|way| way.as_str().unwrap()).collect();
+    assert_eq!(ways, map.keys().map(String::as_str).collect());
+    for (way, by_local) in map {
+        let step_by_step = if way == "AllAtOnce" { "false" } else { "true" };
+        assert_eq!(by_local, &json!({ "false": step_by_step, "true": "false" }), "{way}");
+    }
+    assert_eq!(rollout["Default"], "AllAtOnce");
+    // So what is deployed from here says it.
+    let config = std::fs::read_to_string(it_dir().join("../../samconfig.toml")).unwrap();
+    let deploys: Vec<&str> = config.split(".deploy.parameters]").skip(1).collect();
+    assert_eq!(deploys.len(), 3);
+    for deploy in deploys {
+        let section = deploy.split("\n[").next().unwrap();
+        assert!(section.contains("Rollout=Canary10Percent5Minutes"), "{section}");
+    }
+}
+
+#[test]
+fn a_key_of_ones_own_is_for_all_that_is_kept() {
+    let template = template();
+    let own = |otherwise: Value| json!({ "Fn::If": ["OwnKey", { "Ref": "KmsKeyArn" }, otherwise] });
+    let mut kept = 0;
+    for (kind, property) in [
+        ("AWS::SQS::Queue", "KmsMasterKeyId"),
+        ("AWS::SecretsManager::Secret", "KmsKeyId"),
+        ("AWS::Logs::LogGroup", "KmsKeyId"),
+    ] {
+        for (name, properties) in of_type(&template, kind) {
+            assert_eq!(properties[property], own(no_value()), "{name}");
+            kept += 1;
+        }
+    }
+    assert_eq!(kept, 2 + 1 + 3);
+    for (name, queue) in of_type(&template, "AWS::SQS::Queue") {
+        // SQS takes one of the two.
+        assert_eq!(queue["SqsManagedSseEnabled"], json!({ "Fn::If": ["OwnKey", false, true] }), "{name}");
+    }
+    let table = &template["Resources"]["Table"]["Properties"]["SSESpecification"]["Fn::If"];
+    assert_eq!(
+        *table,
+        json!(["OwnKey", { "SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": { "Ref": "KmsKeyArn" } }, no_value()])
+    );
+    assert_eq!(template["Parameters"]["KmsKeyArn"]["Default"], "");
 }
 
 #[test]
@@ -200,29 +370,82 @@ fn indexes_carry_no_bodies_and_the_table_outlives_the_stack() {
     assert!(projected <= 100);
 }
 
-#[test]
-fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
-    let template = template();
-    let conditional: BTreeSet<&str> = template["Resources"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .filter(|(_, resource)| resource.get("Condition").is_some())
-        .map(|(name, _)| name.as_str())
-        .collect();
-    assert_eq!(conditional, BTreeSet::from(["WebhookDeadLetterQueuePolicy", "WebhookQueuePolicy"]));
-    let text = template.to_string();
-    assert_eq!(text.matches("Fn::If").count(), 1, "the maximum concurrency of the event source");
+/// Every `Fn::If`, as `condition at where it stands`.
+fn choices(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(choice) = members.get("Fn::If") {
+                into.push((choice[0].as_str().unwrap().to_owned(), path.to_owned()));
+            }
+            for (name, member) in members {
+                choices(member, &format!("{path}/{name}"), into);
+            }
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, item)| choices(item, &format!("{path}/{at}"), into));
+        }
+        _ => {}
+    }
 }
 
 #[test]
-fn only_tls_reaches_the_queues_and_the_access_log_says_nothing_personal() {
+fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
+    /// What sits behind `Local`, and why.
+    const LEFT_OUT: [(&str, &str); 3] = [
+        ("AlarmTopicPolicy", "denies what comes without TLS, as all does on the local cloud"),
+        ("WebhookDeadLetterQueuePolicy", "the same"),
+        ("WebhookQueuePolicy", "the same"),
+    ];
+    /// What is another value there.
+    const OTHERWISE: [(&str, &str); 1] = [(
+        "/Resources/ConsumerFunction/Properties/Events/Webhooks/Properties/ScalingConfig/MaximumConcurrency",
+        "the local cloud takes a parameter for a string here, and stops polling",
+    )];
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let behind = |condition: &str| -> BTreeSet<&str> {
+        let of = |(_, resource): &(&String, &Value)| resource["Condition"] == condition;
+        resources.iter().filter(of).map(|(name, _)| name.as_str()).collect()
+    };
+    assert_eq!(behind("OnAws"), LEFT_OUT.map(|(name, _)| name).into());
+    // Options, the same on both.
+    assert_eq!(behind("OwnDomain"), ["WebhookDomain", "WebhookDomainMapping"].into());
+    assert_eq!(behind("AlarmsByEmail"), ["AlarmEmailSubscription"].into());
+    assert_eq!(behind("WatchesSilence"), ["SilenceAlarm"].into());
+    assert!(behind("OwnKey").is_empty() && behind("Restored").is_empty());
+    let conditions = names(&template["Conditions"]);
+    assert_eq!(conditions.len(), 6);
+    let mut all = Vec::new();
+    choices(&template, "", &mut all);
+    let local: Vec<&str> =
+        all.iter().filter(|(condition, _)| condition == "OnAws").map(|(_, path)| path.as_str()).collect();
+    assert_eq!(local, OTHERWISE.map(|(path, _)| path));
+    // `Local` is read by that condition and, for CodeDeploy, which the local cloud has not, in the one form
+    // that SAM takes: a mapping, per function.
+    let text = template.to_string();
+    assert_eq!(text.matches(r#"{"Ref":"Local"}"#).count(), 1 + 2);
+    assert_eq!(template["Conditions"]["OnAws"], json!({ "Fn::Equals": [{ "Ref": "Local" }, "false"] }));
+    for condition in conditions {
+        assert!(condition == "OnAws" || !template["Conditions"][condition].to_string().contains("Local"));
+    }
+}
+
+#[test]
+fn only_tls_reaches_queues_and_topic_and_the_access_log_says_nothing_personal() {
     let template = template();
     for (name, policy) in of_type(&template, "AWS::SQS::QueuePolicy") {
         let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
         assert_eq!(statements.len(), 1, "{name}");
         assert_eq!(statements[0]["Effect"], "Deny", "{name}");
         assert_eq!(statements[0]["Condition"]["Bool"]["aws:SecureTransport"], "false", "{name}");
+    }
+    for (name, policy) in of_type(&template, "AWS::SNS::TopicPolicy") {
+        let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+        assert_eq!(statements.len(), 2, "{name}");
+        assert_eq!(statements[0]["Effect"], "Deny", "{name}");
+        assert_eq!(statements[0]["Condition"]["Bool"]["aws:SecureTransport"], "false", "{name}");
+        assert_eq!(statements[1]["Principal"], json!({ "Service": "cloudwatch.amazonaws.com" }), "{name}");
+        assert!(statements[1]["Condition"]["ArnLike"]["aws:SourceArn"].is_object(), "{name}");
     }
     let stage = of_type(&template, "AWS::ApiGatewayV2::Stage")["WebhookStage"];
     let format: BTreeMap<String, String> =

@@ -3,7 +3,9 @@
 //! Each test has a cloud of its own, on a free port: what one breaks, another does not notice. They take
 //! turns, since each needs a machine's worth of processes.
 
+mod observed;
 mod permissions;
+mod restored;
 mod way;
 
 use std::path::PathBuf;
@@ -32,6 +34,8 @@ struct Deployed {
     sqs: aws_sdk_sqs::Client,
     secrets: aws_sdk_secretsmanager::Client,
     cloudformation: aws_sdk_cloudformation::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -45,6 +49,8 @@ impl Deployed {
             sqs: aws_sdk_sqs::Client::new(&sdk),
             secrets: aws_sdk_secretsmanager::Client::new(&sdk),
             cloudformation: aws_sdk_cloudformation::Client::new(&sdk),
+            dynamodb: aws_sdk_dynamodb::Client::new(&sdk),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
             cloud,
             _turn: turn,
         }
@@ -54,14 +60,16 @@ impl Deployed {
         self.cloud.stack()
     }
 
-    /// Ends it, and sees that nothing is left but its log.
+    /// Ends it, and sees that nothing is left but its log and its lock.
     async fn stop(self) {
         let dir = self.cloud.dir().to_owned();
         let pid = self.stack().pid;
         self.cloud.stop().await.unwrap();
         assert!(!PathBuf::from(format!("/proc/{pid}")).exists(), "the local cloud still runs");
-        let left: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap().file_name()).collect();
-        assert_eq!(left, ["local-cloud.log"]);
+        let mut left: Vec<_> =
+            std::fs::read_dir(&dir).unwrap().map(|file| file.unwrap().file_name()).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["local-cloud.log", "lock"]);
         std::fs::remove_dir_all(dir).unwrap();
     }
 

@@ -23,7 +23,7 @@ fn owned() -> Value {
 
 impl Deployed {
     /// Updates the stack: without one statement of a role, or with other parameters.
-    async fn update(&self, without: Option<(&str, &str)>, parameters: &[(&str, &str)]) {
+    pub(super) async fn update(&self, without: Option<(&str, &str)>, parameters: &[(&str, &str)]) {
         let deployed = self.cloudformation.get_template().stack_name("smile").send().await.unwrap();
         let mut template: Value = serde_json::from_str(deployed.template_body().unwrap()).unwrap();
         // Every statement is back, but for the one.
@@ -74,7 +74,7 @@ impl Deployed {
         until(id, async || self.is_stored(id).await.then_some(())).await;
     }
 
-    async fn dead_letters(&self) -> usize {
+    pub(super) async fn dead_letters(&self) -> usize {
         let attributes = self.sqs.get_queue_attributes().queue_url(&self.stack().dlq_url);
         let attributes =
             attributes.attribute_names(QueueAttributeName::ApproximateNumberOfMessages).send().await;
@@ -84,7 +84,7 @@ impl Deployed {
     }
 
     /// How soon a message that failed comes again, in seconds: not the three minutes of production.
-    async fn comes_again_after(&self, seconds: u32) {
+    pub(super) async fn comes_again_after(&self, seconds: u32) {
         let set = self.sqs.set_queue_attributes().queue_url(&self.stack().queue_url);
         set.attributes(QueueAttributeName::VisibilityTimeout, seconds.to_string()).send().await.unwrap();
     }

@@ -1,0 +1,470 @@
+//! What on-call people see is held to what the code does: alarms, dashboard and runbook to the metrics in
+//! [`Metric`], and every metric line to the embedded metric format's schema.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use shared::metrics::{Count, Metric, NAMESPACE};
+
+use crate::support::{it_dir, read_json};
+
+const STACK: &str = "stack";
+
+/// A metric as CloudWatch tells them apart: namespace, name, and names and values of its dimensions.
+type Series = (String, String, Vec<(String, String)>);
+
+fn template() -> Value {
+    smile_cli::template::load(it_dir().join("../../infra/template.yaml")).unwrap()
+}
+
+fn alarms(template: &Value) -> BTreeMap<&str, &Value> {
+    let resources = template["Resources"].as_object().unwrap().iter();
+    resources
+        .filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm")
+        .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
+        .collect()
+}
+
+/// What stands there once it is deployed, as far as alarms and dashboard need it.
+fn resolved(value: &Value) -> String {
+    if let Some(text) = value.as_str() {
+        return text.to_owned();
+    }
+    let (function, argument) = value.as_object().unwrap().iter().next().unwrap();
+    match (function.as_str(), argument) {
+        ("Ref", Value::String(name)) => named(name),
+        ("Fn::GetAtt", Value::Array(path)) => {
+            named(&format!("{}.{}", path[0].as_str().unwrap(), path[1].as_str().unwrap()))
+        }
+        ("Fn::Sub", Value::String(text)) => substituted(text),
+        _ => panic!("{value}"),
+    }
+}
+
+fn named(name: &str) -> String {
+    match name {
+        "AWS::StackName" => STACK.to_owned(),
+        "WebhookFunction" => format!("{STACK}-webhook"),
+        "ConsumerFunction" => format!("{STACK}-consumer"),
+        "WebhookQueue.QueueName" => format!("{STACK}-webhook"),
+        "WebhookDeadLetterQueue.QueueName" => format!("{STACK}-webhook-dead-letters"),
+        "WebhookApi" => "api".to_owned(),
+        "RunbookUrl" => "infra/runbook.md".to_owned(),
+        "SilenceMinutes" => "30".to_owned(),
+        "AlarmTopic" => "topic".to_owned(),
+        "AWS::Partition" | "AWS::Region" | "AWS::AccountId" => name.to_owned(),
+        other => panic!("{other} has no value here yet"),
+    }
+}
+
+fn substituted(text: &str) -> String {
+    let mut parts = text.split("${");
+    let mut whole = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap();
+        whole += &(named(name) + rest);
+    }
+    whole
+}
+
+/// Every series that the functions write, where the values of a further dimension do not matter: `*`.
+fn written() -> BTreeSet<Series> {
+    let series = |metric: Metric, function: &str, by: Option<&str>| {
+        let mut dimensions = vec![("FunctionName".to_owned(), format!("{STACK}-{function}"))];
+        dimensions.extend(by.map(|by| (by.to_owned(), "*".to_owned())));
+        (NAMESPACE.to_owned(), metric.name().to_owned(), dimensions)
+    };
+    let mut all = BTreeSet::new();
+    for metric in Metric::ALL {
+        for function in metric.functions() {
+            all.insert(series(*metric, function, None));
+            all.extend(metric.dimension().map(|by| series(*metric, function, Some(by))));
+        }
+    }
+    all
+}
+
+/// A series of an alarm or a widget, with the value of its further dimension as `*`.
+fn general((namespace, name, dimensions): &Series) -> Series {
+    let mut dimensions = dimensions.clone();
+    if let Some((_, value)) = dimensions.get_mut(1) {
+        "*".clone_into(value);
+    }
+    (namespace.clone(), name.clone(), dimensions)
+}
+
+fn watched(alarm: &Value) -> Series {
+    let dimensions = alarm["Dimensions"].as_array().unwrap();
+    let dimensions = dimensions.iter().map(|d| (resolved(&d["Name"]), resolved(&d["Value"]))).collect();
+    (resolved(&alarm["Namespace"]), resolved(&alarm["MetricName"]), dimensions)
+}
+
+/// The dashboard's body, the silence alarm included, and all series in it.
+fn dashboard(template: &Value) -> (Value, BTreeSet<Series>) {
+    let body = &template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"];
+    let silence = &body[1]["SilenceAlarmArn"]["Fn::If"];
+    assert_eq!((&silence[0], &silence[2]), (&json!("WatchesSilence"), &json!("")));
+    let text =
+        body[0].as_str().unwrap().replace("${SilenceAlarmArn}", silence[1]["Fn::Sub"].as_str().unwrap());
+    let body: Value = serde_json::from_str(&substituted(&text)).unwrap();
+    let mut series = BTreeSet::new();
+    for metric in
+        body["widgets"].as_array().unwrap().iter().flat_map(|widget| {
+            widget["properties"]["metrics"].as_array().map_or(&[][..], Vec::as_slice).iter()
+        })
+    {
+        let parts: Vec<&str> = metric.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        if let [namespace, name, dimensions @ ..] = parts.as_slice() {
+            let pairs = dimensions.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect();
+            series.insert(((*namespace).to_owned(), (*name).to_owned(), pairs));
+            continue;
+        }
+        // SEARCH('{SmileReceiver,FunctionName,Type} MetricName="Received" FunctionName="…"', 'Sum', 300)
+        let search = metric[0]["expression"].as_str().unwrap();
+        let schema = search.strip_prefix("SEARCH('{").unwrap().split_once('}').unwrap().0;
+        let quoted: Vec<&str> = search.split('"').skip(1).step_by(2).collect();
+        let (namespace, dimensions) = schema.split_once(',').unwrap();
+        let (function, by) = dimensions.split_once(',').unwrap();
+        let dimensions = vec![(function.to_owned(), quoted[1].to_owned()), (by.to_owned(), "*".to_owned())];
+        series.insert((namespace.to_owned(), quoted[0].to_owned(), dimensions));
+    }
+    (body, series)
+}
+
+/// A heading's anchor, as GitHub and GitLab make it.
+fn anchor(heading: &str) -> String {
+    heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[test]
+fn every_alarm_watches_a_series_that_is_written() {
+    let template = template();
+    let written = written();
+    // What AWS itself writes (developer guides of SQS, Lambda and API Gateway's HTTP APIs).
+    let by_aws = [
+        (
+            "AWS/SQS",
+            "QueueName",
+            &["ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"][..],
+        ),
+        ("AWS/Lambda", "FunctionName", &["Errors", "Throttles"]),
+        ("AWS/ApiGateway", "ApiId", &["4xx", "5xx"]),
+    ];
+    for (name, alarm) in alarms(&template) {
+        let series = watched(alarm);
+        if series.0 == NAMESPACE {
+            assert!(written.contains(&general(&series)), "{name} watches what nobody writes: {series:?}");
+        } else {
+            let (_, dimension, names) = by_aws.iter().find(|(space, ..)| *space == series.0).unwrap();
+            assert!(names.contains(&series.1.as_str()), "{name}: {series:?}");
+            assert_eq!(series.2.len(), 1, "{name}");
+            assert_eq!(series.2[0].0, *dimension, "{name}");
+        }
+    }
+    // The other way round: what the consumer and the webhook function count is watched, or need not be.
+    let watched: BTreeSet<String> = alarms(&template)
+        .values()
+        .map(|alarm| watched(alarm))
+        .filter(|s| s.0 == NAMESPACE)
+        .map(|s| s.1)
+        .collect();
+    let unwatched: Vec<&str> =
+        Metric::ALL.iter().map(|metric| metric.name()).filter(|name| !watched.contains(*name)).collect();
+    assert_eq!(
+        unwatched,
+        // Strangers' requests alarm when there are many (gateway-client-errors); `Stored` falls behind
+        // `Received` when the queue ages; an unknown type is stored and waits for a newer version.
+        ["RejectedSource", "Stored", "Unfolded"]
+    );
+    // Sightings are words of the code.
+    let sightings: BTreeSet<String> = alarms(&template)
+        .values()
+        .map(|alarm| self::watched(alarm))
+        .flat_map(|(_, _, dimensions)| dimensions)
+        .filter(|(name, _)| name == "Sighting")
+        .map(|(_, value)| value)
+        .collect();
+    let stored = |deliveries| shared::table::Stored::Repeat { deliveries, new_delivery: true };
+    let counted: BTreeSet<String> = [2, 3, 4]
+        .map(|deliveries| consumer::Outcome::Stored {
+            stored: stored(deliveries),
+            kind: String::new(),
+            unfolded: None,
+        })
+        .iter()
+        .flat_map(consumer::Outcome::counts)
+        .filter_map(|count| count.by)
+        .collect();
+    assert_eq!(sightings, counted);
+}
+
+#[test]
+fn every_alarm_is_told_means_something_and_stands_in_the_runbook() {
+    let template = template();
+    let runbook = std::fs::read_to_string(it_dir().join("../../infra/runbook.md")).unwrap();
+    let mut sections: BTreeMap<String, &str> = BTreeMap::new();
+    for section in runbook.split("\n## ").skip(1) {
+        let (heading, text) = section.split_once('\n').unwrap();
+        assert!(sections.insert(anchor(heading), text).is_none(), "{heading} stands there twice");
+    }
+    let mut slugs = BTreeSet::new();
+    for (name, alarm) in alarms(&template) {
+        let alarm_name = resolved(&alarm["AlarmName"]);
+        let slug = alarm_name.strip_prefix("stack-").unwrap();
+        assert!(slugs.insert(slug.to_owned()), "{slug} twice");
+        let description = resolved(&alarm["AlarmDescription"]);
+        let (said, link) = description.rsplit_once(' ').unwrap();
+        assert!(said.ends_with('.'), "{name}: {said}");
+        assert_eq!(link, format!("infra/runbook.md#{slug}"), "{name}");
+        let section = sections.get(slug).unwrap_or_else(|| panic!("the runbook has no section {slug}"));
+        for part in ["**Means.**", "**Look.**", "**Do.**"] {
+            assert!(section.contains(part), "{slug} has no {part}");
+        }
+        let metric = watched(alarm).1;
+        assert!(section.contains(&format!("`{metric}`")), "{slug} does not name its metric, {metric}");
+        let topic = json!([{ "Ref": "AlarmTopic" }]);
+        assert_eq!((&alarm["AlarmActions"], &alarm["OKActions"]), (&topic, &topic), "{name}");
+        let silence = slug == "silence";
+        assert_eq!(alarm["TreatMissingData"], if silence { "breaching" } else { "notBreaching" }, "{name}");
+        let period = alarm["Period"].as_u64().unwrap();
+        assert!(period.is_multiple_of(60) && period <= 900, "{name}: {period}");
+        // A day at most altogether (CloudWatch, "PutMetricAlarm"); for silence the parameter's maximum.
+        let periods = alarm["EvaluationPeriods"].as_u64();
+        let most = template["Parameters"]["SilenceMinutes"]["MaxValue"].as_u64().unwrap();
+        assert!(period * periods.unwrap_or(most) <= 86_400, "{name}");
+        assert!(alarm.get("Metrics").is_none(), "{name}: the local cloud refuses metric maths");
+    }
+    assert_eq!(slugs.len(), 18);
+    // Sections that are no alarm's.
+    let others: Vec<&str> =
+        sections.keys().map(String::as_str).filter(|section| !slugs.contains(*section)).collect();
+    assert_eq!(others, ["deploying-while-an-alarm-rings", "first-look"]);
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_that_is_written_and_every_alarm() {
+    let template = template();
+    let (body, series) = dashboard(&template);
+    let widgets = body["widgets"].as_array().unwrap();
+    assert_eq!((&widgets[0]["type"], &widgets[0]["y"]), (&json!("alarm"), &json!(0)), "alarms come first");
+    let shown: BTreeSet<&str> = widgets[0]["properties"]["alarms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arn| arn.as_str().unwrap().rsplit(':').next().unwrap())
+        .collect();
+    let names: BTreeSet<String> =
+        alarms(&template).values().map(|alarm| resolved(&alarm["AlarmName"])).collect();
+    assert_eq!(shown, names.iter().map(String::as_str).collect());
+    let written = written();
+    for (space, name, dimensions) in series.iter().filter(|series| series.0 == NAMESPACE) {
+        let series = (space.clone(), name.clone(), dimensions.clone());
+        assert!(written.contains(&general(&series)), "nobody writes {series:?}");
+    }
+    let graphed: BTreeSet<&str> = series.iter().map(|series| series.1.as_str()).collect();
+    for metric in Metric::ALL {
+        assert!(graphed.contains(metric.name()), "{metric:?} is not shown");
+    }
+    for alarm in alarms(&template).values() {
+        assert!(graphed.contains(watched(alarm).1.as_str()), "an alarm's cause is not shown: {alarm}");
+    }
+    // No two widgets lie on each other, and none hangs over the edge of 24.
+    let mut taken = BTreeSet::new();
+    for widget in widgets {
+        let at = |field: &str| widget[field].as_u64().unwrap();
+        for x in at("x")..at("x") + at("width") {
+            for y in at("y")..at("y") + at("height") {
+                assert!(x < 24 && taken.insert((x, y)), "{}", widget["properties"]["title"]);
+            }
+        }
+    }
+}
+
+/// Holds a line to the format's schema and to what a schema cannot say, and gives what it counts:
+/// the metric, the function, and the value of the further dimension.
+pub(crate) fn check_metric_line(line: &str) -> (Metric, String, Option<String>) {
+    static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+        jsonschema::validator_for(&read_json::<Value>(&it_dir().join("emf.schema.json"))).unwrap()
+    });
+    let value: Value = serde_json::from_str(line).unwrap();
+    let complaints: Vec<String> = SCHEMA.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(complaints.is_empty(), "{complaints:?} in {line}");
+    let [directive] = value["_aws"]["CloudWatchMetrics"].as_array().unwrap().as_slice() else {
+        panic!("{line}");
+    };
+    assert_eq!(directive["Namespace"], NAMESPACE, "{line}");
+    // Targets: dimensions are members with texts of at most 1,024 characters, the metric one with a number.
+    let sets: Vec<Vec<&str>> = serde_json::from_value::<Vec<Vec<Value>>>(directive["Dimensions"].clone())
+        .unwrap()
+        .iter()
+        .map(|set| set.iter().map(|name| directive_text(name, directive)).collect())
+        .collect();
+    for name in sets.iter().flatten() {
+        assert!((1..=1024).contains(&value[*name].as_str().unwrap().len()), "{line}");
+    }
+    let name = directive["Metrics"][0]["Name"].as_str().unwrap();
+    assert_eq!(value[name], 1, "{line}");
+    let metric = *Metric::ALL.iter().find(|metric| metric.name() == name).unwrap();
+    let expected = match metric.dimension() {
+        Some(by) => vec![vec!["FunctionName"], vec!["FunctionName", by]],
+        None => vec![vec!["FunctionName"]],
+    };
+    assert_eq!(sets, expected, "{line}");
+    let by = metric.dimension().map(|by| value[by].as_str().unwrap().to_owned());
+    (metric, value["FunctionName"].as_str().unwrap().to_owned(), by)
+}
+
+/// The text of `name`, borrowed from the directive that it stands in.
+fn directive_text<'a>(name: &Value, directive: &'a Value) -> &'a str {
+    let sets = directive["Dimensions"].as_array().unwrap();
+    sets.iter()
+        .flat_map(|set| set.as_array().unwrap())
+        .find(|other| *other == name)
+        .unwrap()
+        .as_str()
+        .unwrap()
+}
+
+#[test]
+fn every_outcome_writes_lines_that_cloudwatch_reads() {
+    use shared::event::{EventType, Unreadable};
+    use shared::id::EventId;
+    use shared::table::{Reason, Stored};
+    use shared::verify::Refused;
+    use webhook::Outcome as Answered;
+
+    let types: Vec<EventType> =
+        EventType::KNOWN.iter().cloned().chain([EventType::Unknown("Ana Reyes".to_owned())]).collect();
+    let reasons = [
+        Unreadable::NotUtf8(0),
+        Unreadable::NotJson { line: 1, column: 1 },
+        Unreadable::NoId,
+        Unreadable::NoType,
+        Unreadable::IdLength { field: "id", bytes: 0 },
+    ];
+    let mut webhook = Vec::new();
+    let mut consumer = vec![Count::of(Metric::Retried)];
+    for kind in &types {
+        for held in [false, true] {
+            let id = EventId::new("et-1").unwrap();
+            webhook.extend(Answered::Queued { id, kind: kind.clone(), held }.counts());
+        }
+        for unfolded in [None, Some("version")] {
+            let stored = Stored::New { body_kept: true };
+            let kind = kind.metric_word().to_owned();
+            consumer.extend(consumer::Outcome::Stored { stored, kind, unfolded }.counts());
+        }
+    }
+    for reason in reasons {
+        webhook.extend(Answered::Quarantined { reason: reason.word(), held: false }.counts());
+        consumer.extend(consumer::Outcome::Quarantined(Reason::Unreadable(reason)).counts());
+    }
+    for reason in [Reason::IdConflict, Reason::UnlistedSource, Reason::Undecodable, Reason::ItemTooLarge] {
+        consumer.extend(consumer::Outcome::Quarantined(reason).counts());
+    }
+    for deliveries in [2, 3] {
+        let stored = Stored::Repeat { deliveries, new_delivery: true };
+        let kind = "USER_CREATED".to_owned();
+        consumer.extend(consumer::Outcome::Stored { stored, kind, unfolded: None }.counts());
+    }
+    for outcome in [
+        Answered::RejectedSource { valid_signature: true },
+        Answered::RejectedSignature(Refused::Missing),
+        Answered::TooLarge,
+        Answered::QueueUnavailable,
+        Answered::SecretUnavailable,
+    ] {
+        webhook.extend(outcome.counts());
+    }
+    let now = "2026-03-01T10:00:00Z".parse().unwrap();
+    let mut seen = BTreeSet::new();
+    for (function, counts) in [("webhook", webhook), ("consumer", consumer)] {
+        for count in counts {
+            let line = count.line(function, now);
+            let (metric, by_function, by) = check_metric_line(&line);
+            assert_eq!((metric, by_function.as_str(), &by), (count.metric, function, &count.by));
+            assert!(!line.contains("Ana"), "{line}");
+            seen.insert((metric, function));
+        }
+    }
+    let all: BTreeSet<(Metric, &str)> = Metric::ALL
+        .iter()
+        .flat_map(|metric| metric.functions().iter().map(move |function| (*metric, *function)))
+        .collect();
+    assert_eq!(seen, all, "the table says what is counted");
+}
+
+#[test]
+fn a_line_that_cloudwatch_would_not_read_is_noticed() {
+    let now = "2026-03-01T10:00:00Z".parse().unwrap();
+    let good: Value =
+        serde_json::from_str(&Count::by(Metric::Stored, "USER_CREATED").line("f", now)).unwrap();
+    let broken = |pointer: &str, value: Option<Value>| {
+        let mut line = good.clone();
+        let (parent, member) = pointer.rsplit_once('/').unwrap();
+        let parent = line.pointer_mut(parent).unwrap();
+        match value {
+            Some(value) => parent[member] = value,
+            None => drop(parent.as_object_mut().unwrap().remove(member)),
+        }
+        std::panic::catch_unwind(|| check_metric_line(&line.to_string())).is_err()
+    };
+    let directive = "/_aws/CloudWatchMetrics/0";
+    for (pointer, value) in [
+        ("/_aws/Timestamp".to_owned(), Some(json!("2026-03-01T10:00:00Z"))),
+        ("/_aws/Timestamp".to_owned(), None),
+        (format!("{directive}/Namespace"), Some(json!(""))),
+        (format!("{directive}/Dimensions"), Some(json!([]))),
+        (format!("{directive}/Dimensions"), Some(json!(["FunctionName"]))),
+        (format!("{directive}/Metrics"), Some(json!([{ "Unit": "Count" }]))),
+        (format!("{directive}/Metrics"), Some(json!([{ "Name": "Stored", "Unit": "Counts" }]))),
+        ("/Type".to_owned(), None),
+        ("/Stored".to_owned(), Some(json!("1"))),
+    ] {
+        assert!(broken(&pointer, value.clone()), "{pointer} = {value:?}");
+    }
+    assert!(!broken("/further", Some(json!("member"))), "further members are allowed");
+}
+
+/// The mark in the panics of [`panics_with_a_mark`].
+const MARK: &str = "Ana Reyes, 0917 555 0199";
+
+/// What a panic says stays out of the log: batch and log are the real ones, in a process of its own.
+#[test]
+fn a_panic_tells_its_place_and_nothing_else() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "observability::panics_with_a_mark", "--nocapture"])
+        .env("SMILE_PANIC", "1")
+        .output()
+        .unwrap();
+    let log = String::from_utf8([child.stdout, child.stderr].concat()).unwrap();
+    assert!(child.status.success(), "{log}");
+    assert!(!log.contains(MARK), "{log}");
+    assert!(log.contains("observability.rs:") && log.contains("panicked"), "{log}");
+    assert!(log.contains("a message's task panicked; it comes again"), "{log}");
+}
+
+#[tokio::test]
+async fn panics_with_a_mark() {
+    #[expect(clippy::disallowed_methods, reason = "tells the child of the test above from a test of its own")]
+    if std::env::var("SMILE_PANIC").is_err() {
+        return;
+    }
+    shared::log::start(&shared::variables::Variables::from_list(&[]));
+    let message = serde_json::from_value(json!({ "messageId": "m-1", "body": MARK })).unwrap();
+    let response = consumer::batch::run(
+        crate::receiver::batch(vec![message]),
+        async |message: aws_lambda_events::sqs::SqsMessage| panic!("{}", message.body.unwrap()),
+    )
+    .await
+    .unwrap();
+    assert_eq!(response.batch_item_failures.len(), 1);
+}
