@@ -13,6 +13,7 @@
 //! | [`job`] | the message on the queue |
 //! | [`state`] | registers, versions, the fold and the read view |
 //! | `aws`, `queue`, `secret_store`, `table` | adapters, behind features of these names |
+//! | `smile_api` | a client of Smile's own API, behind `smile-api` |
 //! | `variables`, `metrics`, `log` | what a function's `main` needs, behind `lambda` |
 
 #[cfg(feature = "aws")]
@@ -29,6 +30,8 @@ pub mod queue;
 #[cfg(feature = "secret-store")]
 pub mod secret_store;
 pub mod secrets;
+#[cfg(feature = "smile-api")]
+pub mod smile_api;
 pub mod source;
 pub mod state;
 #[cfg(feature = "table")]
