@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::stack::Stack;
 use crate::workspace::Workspace;
-use crate::{dev, quarantine, send, show};
+use crate::{dev, quarantine, send, show, simulate};
 
 /// Smile's webhooks: run the receiver on this machine, send it events, look after it.
 #[derive(Debug, Parser)]
@@ -33,6 +33,7 @@ enum Command {
     Quarantine(quarantine::Args),
     Send(send::Args),
     Show(show::Args),
+    Simulate(simulate::Args),
 }
 
 impl Cli {
@@ -45,6 +46,7 @@ impl Cli {
             Command::Quarantine(args) => quarantine::run(&args, now).await,
             Command::Send(args) => send::run(&args, now),
             Command::Show(args) => show::run(&args).await,
+            Command::Simulate(args) => simulate::run(args).await,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`send`] | `smile send`: signed events, as Smile would send them |
 //! | [`sample`] | what it sends |
 //! | [`show`] | `smile show`: what the receiver knows |
+//! | [`simulate`] | `smile simulate`: Smile itself, its API and its webhooks; for tests, too |
 //! | [`stack`] | what is known of a running local cloud: `target/dev/stack.json` |
 //! | [`template`] | the CloudFormation template, read into one long form |
 //! | [`ui`] | steps, panels and colours on the terminal |
@@ -21,6 +22,7 @@ pub mod quarantine;
 pub mod sample;
 pub mod send;
 pub mod show;
+pub mod simulate;
 pub mod stack;
 pub mod template;
 pub mod ui;
