@@ -34,12 +34,13 @@ struct Work {
     answers: Mutex<Vec<Value>>,
 }
 
-/// Builds the binaries once, as cargo would for their own tests.
+/// Builds the binaries once. Without --package, so that cargo shares what is built for the rest.
 fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
-        let build = ["build", "--locked", "--quiet", "--package", "webhook", "--package", "consumer"];
-        assert!(Command::new(env!("CARGO")).args(build).status().unwrap().success());
+        let build = ["build", "--locked", "--quiet", "--bin", "webhook", "--bin", "consumer"];
+        let root = crate::support::it_dir().join("../..");
+        assert!(Command::new(env!("CARGO")).current_dir(root).args(build).status().unwrap().success());
         // target/debug/deps/it-…
         std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
     });
