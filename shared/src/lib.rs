@@ -14,6 +14,7 @@
 //! | [`state`] | registers, versions, the fold and the read view |
 //! | `aws`, `queue`, `secret_store`, `table` | adapters, behind features of these names |
 //! | `smile_api` | a client of Smile's own API, behind `smile-api` |
+//! | `registration` | the webhook's registration at Smile and the rotation of its secret, behind `smile-api` |
 //! | `variables`, `metrics`, `log` | what a function's `main` needs, behind `lambda` |
 
 #[cfg(feature = "aws")]
@@ -27,6 +28,8 @@ pub mod log;
 pub mod metrics;
 #[cfg(feature = "queue")]
 pub mod queue;
+#[cfg(feature = "smile-api")]
+pub mod registration;
 #[cfg(feature = "secret-store")]
 pub mod secret_store;
 pub mod secrets;

@@ -114,7 +114,7 @@ async fn a_failing_table_makes_the_consumer_say_nothing_personal() {
     // One answer after another, for all calls of one message.
     let turn = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let at = std::sync::Arc::clone(&turn);
-    let variables = [("TABLE_NAME", "table"), ("RETENTION_DAYS", "365")];
+    let variables = [("TABLE_NAME", "table"), ("RETENTION_DAYS", "365"), ("LOG_LEVEL", "trace")];
     let mut consumer = Running::start(&dir, "consumer", &variables, move |target, request| {
         let put = target.ends_with("PutItem");
         match at.load(std::sync::atomic::Ordering::SeqCst) {
@@ -154,6 +154,11 @@ async fn a_failing_table_makes_the_consumer_say_nothing_personal() {
     ] {
         consumer.invoke(batch(garbage, attributes)).await;
     }
+    // What is no batch at all: only somebody who may invoke the function could send that.
+    for event in [json!({ "Records": quote }), json!(quote), json!({ "Records": [{ "body": person() }] })] {
+        let answer = consumer.invoke(event).await;
+        assert!(answer["errorType"].is_string(), "{answer}");
+    }
     // The step in which even the quarantine refuses fails, too.
     assert_eq!(failed, 5, "{}", consumer.log());
     let log = consumer.log();
@@ -180,6 +185,7 @@ async fn a_failing_queue_and_secret_store_make_the_webhook_say_nothing_personal(
         ("WEBHOOK_QUEUE_URL", "http://127.0.0.1/queue"),
         ("SMILE_WEBHOOK_SECRET_ARN", "arn"),
         ("SOURCE_ALLOW_LIST", "18.142.61.230/32"),
+        ("LOG_LEVEL", "trace"),
     ];
     let mut webhook = Running::start(&dir, "webhook", &variables, move |target, request| {
         let step = at.load(std::sync::atomic::Ordering::SeqCst);

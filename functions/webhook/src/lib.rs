@@ -80,11 +80,10 @@ impl Webhook {
             (Ok(verified), true) => verified,
             (Err(outcome), true) => {
                 // Why, for whoever looks into it. A stranger's requests stand in the API's own log only.
-                match &outcome {
-                    Outcome::RejectedSignature(reason) => {
-                        tracing::warn!(%reason, delivery, "refused: the signature");
-                    }
-                    _ => tracing::error!(delivery, "refused for now: no secret to check with"),
+                if let Outcome::RejectedSignature(reason) = &outcome {
+                    tracing::warn!(%reason, delivery, "refused: the signature");
+                } else {
+                    tracing::error!(delivery, "refused for now: no secret to check with");
                 }
                 return outcome;
             }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::stack::Stack;
 use crate::workspace::Workspace;
-use crate::{dev, quarantine, send, show, simulate};
+use crate::{dev, quarantine, register, send, show, simulate};
 
 /// Smile's webhooks: run the receiver on this machine, send it events, look after it.
 #[derive(Debug, Parser)]
@@ -25,12 +25,14 @@ Start here, from the project's root:
   cargo smile send ACCOUNT_CONNECTED       in another terminal: one signed event
   cargo smile send --all                   a user's whole life, all 37 types
   cargo smile show user ID                 what has become of it
-  cargo smile quarantine list              what could not be filed";
+  cargo smile quarantine list              what could not be filed
+  cargo smile simulate --dev               Smile itself: its API, and webhooks to smile dev";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::Args),
     Quarantine(quarantine::Args),
+    Register(register::Args),
     Send(send::Args),
     Show(show::Args),
     Simulate(simulate::Args),
@@ -44,6 +46,7 @@ impl Cli {
         match self.command {
             Command::Dev(args) => dev::run(args).await,
             Command::Quarantine(args) => quarantine::run(&args, now).await,
+            Command::Register(args) => register::run(args).await,
             Command::Send(args) => send::run(&args, now),
             Command::Show(args) => show::run(&args).await,
             Command::Simulate(args) => simulate::run(args).await,

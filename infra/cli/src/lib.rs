@@ -6,6 +6,7 @@
 //! | [`dev`] | `smile dev`: this project's cloud on this machine; for tests, too |
 //! | [`operator`] | which receiver an operator's command is about |
 //! | [`quarantine`] | `smile quarantine`: what could not be filed |
+//! | [`register`] | `smile register`: the registration at Smile, and the rotation of its secret |
 //! | [`send`] | `smile send`: signed events, as Smile would send them |
 //! | [`sample`] | what it sends |
 //! | [`show`] | `smile show`: what the receiver knows |
@@ -19,6 +20,7 @@ pub mod cli;
 pub mod dev;
 pub mod operator;
 pub mod quarantine;
+pub mod register;
 pub mod sample;
 pub mod send;
 pub mod show;

@@ -1,5 +1,6 @@
 //! Which receiver an operator's command is about: one on AWS, by its stack, or the local cloud.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -10,6 +11,8 @@ use shared::queue::Queue;
 use shared::table::Table;
 
 use crate::cli::LocalArgs;
+use crate::dev;
+use crate::stack::Stack;
 
 /// Options of every command that looks after a receiver.
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,33 @@ pub struct Receiver {
     pub queue: Queue,
 }
 
+/// A receiver's stack, as CloudFormation tells of it.
+pub struct Deployed {
+    /// The stack's name.
+    pub name: String,
+    /// Its state, such as `UPDATE_COMPLETE`.
+    pub status: String,
+    /// Whether it is the local cloud's.
+    pub is_local: bool,
+    /// A way to its services, with the operator's credentials.
+    pub sdk: SdkConfig,
+    parameters: BTreeMap<String, String>,
+    outputs: BTreeMap<String, String>,
+}
+
+impl Deployed {
+    /// A parameter that has a value.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// An output that every stack of this project has.
+    pub fn output(&self, name: &str) -> anyhow::Result<&str> {
+        let output = self.outputs.get(name).map(String::as_str);
+        output.with_context(|| format!("the stack {} has no output {name}: is it this project's?", self.name))
+    }
+}
+
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(3),
     attempt: Duration::from_secs(10),
@@ -45,44 +75,65 @@ const PATIENCE: Patience = Patience {
 impl OperatorArgs {
     /// Reaches the receiver.
     pub async fn receiver(&self) -> anyhow::Result<Receiver> {
-        let Some(name) = self.stack.as_deref().filter(|name| !name.is_empty()) else {
-            let Some(stack) = self.local.stack()? else {
-                bail!(
-                    "no local cloud is running here: start one with cargo dev, or name a stack on AWS with --stack"
-                );
-            };
-            let sdk = config(
-                Settings::at(
-                    &stack.aws_endpoint,
-                    &stack.region,
-                    &stack.access_key_id,
-                    &stack.secret_access_key,
-                ),
-                PATIENCE,
-            )?;
+        if self.stack().is_none() {
+            let (stack, sdk) = self.local()?;
             return Ok(Receiver {
                 table: Table::new(&sdk, stack.table),
                 queue: Queue::new(&sdk, stack.queue_url),
             });
+        }
+        let stack = self.deployed().await?;
+        Ok(Receiver {
+            table: Table::new(&stack.sdk, stack.output("TableName")?),
+            queue: Queue::new(&stack.sdk, stack.output("QueueUrl")?),
+        })
+    }
+
+    /// Looks the receiver's stack up.
+    pub async fn deployed(&self) -> anyhow::Result<Deployed> {
+        let (name, sdk) = match self.stack() {
+            Some(name) => (name, self.sdk().await?),
+            None => (dev::STACK, self.local()?.1),
         };
-        let sdk = self.sdk().await?;
         let answer =
             aws_sdk_cloudformation::Client::new(&sdk).describe_stacks().stack_name(name).send().await;
         let answer = answer.map_err(|error| {
             anyhow::anyhow!("the stack {name} cannot be looked up: {}", DisplayErrorContext(error))
         })?;
-        let outputs = answer.stacks().first().map_or(&[][..], |stack| stack.outputs());
-        let output = |key: &str| {
-            outputs
-                .iter()
-                .find(|output| output.output_key() == Some(key))
-                .and_then(|output| output.output_value())
-                .with_context(|| format!("the stack {name} has no output {key}: is it this project's?"))
-        };
-        Ok(Receiver {
-            table: Table::new(&sdk, output("TableName")?),
-            queue: Queue::new(&sdk, output("QueueUrl")?),
+        let stack = answer.stacks().first().with_context(|| format!("there is no stack {name}"))?;
+        let status = stack.stack_status().map_or_else(String::new, |status| status.as_str().to_owned());
+        let parameters = stack.parameters().iter().filter_map(|parameter| {
+            Some((parameter.parameter_key()?.to_owned(), parameter.parameter_value()?.to_owned()))
+        });
+        let outputs = stack
+            .outputs()
+            .iter()
+            .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
+        Ok(Deployed {
+            name: name.to_owned(),
+            status,
+            is_local: self.stack().is_none(),
+            parameters: parameters.collect(),
+            outputs: outputs.collect(),
+            sdk,
         })
+    }
+
+    fn stack(&self) -> Option<&str> {
+        self.stack.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// The local cloud, which must be running.
+    fn local(&self) -> anyhow::Result<(Stack, SdkConfig)> {
+        let Some(stack) = self.local.stack()? else {
+            bail!(
+                "no local cloud is running here: start one with cargo dev, or name a stack on AWS with --stack"
+            );
+        };
+        let settings =
+            Settings::at(&stack.aws_endpoint, &stack.region, &stack.access_key_id, &stack.secret_access_key);
+        let sdk = config(settings, PATIENCE)?;
+        Ok((stack, sdk))
     }
 
     async fn sdk(&self) -> anyhow::Result<SdkConfig> {

@@ -1,7 +1,7 @@
 //! What the events add up to: registers, and the pure fold that the table must converge to.
 //!
 //! A **register** is a group of fields that one event writes together, with a [`Version`] of its own.
-//! An event writes exactly one register ([`write`]), and a register keeps the write with the greatest
+//! An event writes exactly one register ([`write()`]), and a register keeps the write with the greatest
 //! version. That makes the state the same for any order and any repetition of the same events:
 //! a maximum asks neither when nor how often. No event is ever combined with what was there before.
 //!

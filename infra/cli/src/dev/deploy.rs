@@ -17,7 +17,7 @@ use crate::template::{self, Function};
 use crate::ui::Step;
 
 /// The stack's name, from which the template makes the names of functions and queues.
-pub(super) const STACK: &str = "smile";
+pub(crate) const STACK: &str = "smile";
 
 const BUCKET: &str = "smile-dev";
 

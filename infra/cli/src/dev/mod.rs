@@ -36,6 +36,7 @@ use clap::Subcommand;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use self::cloud::{LocalCloud, Options};
+pub(crate) use self::deploy::STACK;
 use crate::cli::LocalArgs;
 use crate::stack::Stack;
 use crate::ui::{Progress, say};

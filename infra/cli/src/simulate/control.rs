@@ -19,6 +19,11 @@ use crate::sample;
 
 /// What `smile simulate --help` says of it.
 pub(super) const HELP: &str = "\
+Examples:
+  smile simulate --dev                 webhooks to smile dev's cloud
+  curl -u simulator:simulator http://127.0.0.1:4580/v1/webhooks
+  curl http://127.0.0.1:4580/_simulate/life --json '{}'
+
 Control, as JSON under /_simulate (content-type: application/json):
   GET  /state                  what is known, by count and id
   GET  /deliveries  /calls     what was sent, what was asked

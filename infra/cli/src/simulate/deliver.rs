@@ -116,6 +116,7 @@ fn packed(
         let receivers = world.webhooks.iter().filter(|webhook| webhook.receives(&kind));
         for webhook in receivers {
             let registered = &webhook.registered;
+            // Checked at registration; a test that puts in another one gets nothing.
             let Ok(secret) = Secret::new(registered.secret.expose()) else { continue };
             let delivery = Delivery {
                 event: event["id"].as_str().unwrap_or_default().to_owned(),

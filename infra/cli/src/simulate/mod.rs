@@ -49,6 +49,7 @@ use std::time::Duration;
 use anyhow::Context;
 use fastrand::Rng;
 use shared::event::EventType;
+use shared::verify::Secret;
 use tokio::sync::oneshot;
 
 pub use self::args::{Args, run};
@@ -76,7 +77,8 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts it. It listens when this returns.
+    /// Starts it. It listens when this returns. Fails when the port is taken, or when a webhook's secret is
+    /// not one that Smile would take.
     pub fn start(options: Options) -> anyhow::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = std::net::TcpListener::bind(address)
@@ -91,6 +93,8 @@ impl Simulator {
         let now = options.clock.now();
         let mut world = World::new(options.seed.map_or_else(Rng::new, Rng::with_seed));
         for webhook in &options.webhooks {
+            Secret::new(webhook.secret.expose())
+                .with_context(|| format!("{} cannot be registered", webhook.url))?;
             world.register(webhook.clone(), now);
         }
         let stage = Arc::new(Stage::new(options, world, runtime.handle().clone()));

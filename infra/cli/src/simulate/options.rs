@@ -22,7 +22,7 @@ pub struct Options {
     pub credentials: Credentials,
     /// Whether webhooks may have `http` URLs on this machine. Smile itself takes `https` alone.
     pub allow_http: bool,
-    /// What is registered from the start, unchecked.
+    /// What is registered from the start, unchecked but for its secret's length.
     pub webhooks: Vec<NewWebhook>,
     /// How often a delivery is tried: three times at Smile.
     pub tries: u32,

@@ -56,7 +56,7 @@ async fn handle(
     request: HttpRequest<Incoming>,
 ) -> Result<Response<Full<Bytes>>, HangUp> {
     let (head, body) = request.into_parts();
-    // A body that is too long or breaks off is none, which no operation takes.
+    // A body that is too long or breaks off becomes one that is no JSON, and is refused as such.
     let body = Limited::new(body, LONGEST_BODY).collect().await.map(|body| body.to_bytes().to_vec());
     let header = |name: HeaderName| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
     let path = head.uri.path();
@@ -66,7 +66,7 @@ async fn handle(
         query: Query::parse(head.uri.query().unwrap_or_default()),
         authorization: header(AUTHORIZATION),
         content_type: header(CONTENT_TYPE),
-        body: body.unwrap_or_default(),
+        body: body.unwrap_or_else(|_| b"-".to_vec()),
     };
     let answer = if let Some(rest) = path.strip_prefix(CONTROL) {
         rest.clone_into(&mut request.path);

@@ -10,6 +10,7 @@ use base64_simd::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use shared::smile_api::SecretText;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -163,14 +164,16 @@ impl Stage {
         (Some(operation), answer, events)
     }
 
-    /// Whether the credentials are right. On loopback nobody learns anything by timing this.
+    /// Whether the credentials are right.
     fn knows(&self, request: &Request) -> bool {
         let credentials = &self.options.credentials;
         let pair = format!("{}:{}", credentials.key.expose(), credentials.secret.expose());
         let given = request.authorization.as_deref().and_then(|header| header.split_once(' '));
         given.is_some_and(|(scheme, value)| {
+            let decoded =
+                BASE64.decode_to_vec(value.trim()).ok().and_then(|text| String::from_utf8(text).ok());
             scheme.eq_ignore_ascii_case("basic")
-                && BASE64.decode_to_vec(value.trim()).is_ok_and(|decoded| decoded == pair.as_bytes())
+                && decoded.is_some_and(|decoded| SecretText::new(decoded).is(&SecretText::new(pair)))
         })
     }
 

@@ -12,7 +12,7 @@ use shared::smile_api::{
 };
 use shared::state::view::StateView;
 use shared::state::{BodyHash, State, write};
-use shared::verify::{Secret, verify};
+use shared::verify::verify;
 
 use super::*;
 
@@ -339,6 +339,13 @@ fn a_delivery_has_three_tries_with_the_same_bytes() {
 }
 
 #[test]
+fn a_secret_that_cannot_be_is_no_start() {
+    let webhooks = vec![NewWebhook { secret: SecretText::new(""), ..new_webhook("https://h") }];
+    let error = Simulator::start(Options { webhooks, ..options() }).err().unwrap();
+    assert!(format!("{error:#}").contains("1 to 64 characters"), "{error:#}");
+}
+
+#[test]
 fn nobody_there_is_tried_three_times_too() {
     // Port 1, which nobody here may listen on.
     let webhooks = vec![new_webhook("http://127.0.0.1:1/")];
@@ -470,10 +477,10 @@ fn events_can_be_dropped_repeated_mixed_and_grown() {
     assert_eq!(first.len(), 9);
     let (none, ..) = sent(Mischief { drop: 1.0, ..Mischief::default() });
     assert!(none.is_empty());
-    let (thrice, ..) = sent(Mischief { repeat: 2, ..Mischief::default() });
+    let (thrice, ..) = sent(Mischief { repeat: 2, delay_ms: 1, ..Mischief::default() });
     assert_eq!((thrice.len(), thrice.iter().collect::<BTreeSet<_>>().len()), (24, 8));
     let (_, plain, small) = sent(Mischief::default());
-    let (_, mixed, _) = sent(Mischief { reorder: true, delay_ms: 1, ..Mischief::default() });
+    let (_, mixed, _) = sent(Mischief { reorder: true, ..Mischief::default() });
     assert_ne!(plain, mixed);
     let sorted = |kinds: &[String]| kinds.iter().cloned().collect::<BTreeSet<_>>();
     assert_eq!(sorted(&plain), sorted(&mixed));
