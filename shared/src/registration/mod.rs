@@ -11,7 +11,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`desired`] | what is wanted |
-//! | [`drift`] | how what is there differs from it |
+//! | [`drift()`] | how what is there differs from it |
 //! | [`registrar`] | from what is there to what is wanted |
 //! | [`document`] | the secrets, as one document that can be changed |
 //! | [`rotation`] | from one secret to the next, step by step |
