@@ -17,6 +17,10 @@ use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
@@ -83,6 +87,25 @@ pub struct Patience {
     pub operation: Duration,
     /// How many tries.
     pub attempts: u32,
+}
+
+/// What went wrong with a call, for a log: code and message of AWS's answer, or why there was none. Never
+/// the answer itself, which the SDK's own words end with: it can hold a secret.
+pub fn told<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> String {
+    let unreadable = |answer: &HttpResponse| format!("an answer ({}) that cannot be read", answer.status());
+    match error {
+        SdkError::ServiceError(answer) => match (answer.err().code(), answer.err().message()) {
+            (Some(code), message) => format!("{code}: {}", message.unwrap_or_default()),
+            (None, _) => unreadable(answer.raw()),
+        },
+        SdkError::ResponseError(answer) => unreadable(answer.raw()),
+        SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
+            Some(error) => DisplayErrorContext(error).to_string(),
+            None => "no connection".to_owned(),
+        },
+        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+        _ => "the request could not be made".to_owned(),
+    }
 }
 
 /// The HTTP client of all of the project's programs: rustls with ring, trusting Amazon's roots or the

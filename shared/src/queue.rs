@@ -3,12 +3,12 @@
 use std::fmt;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
 use aws_types::SdkConfig;
 
+use crate::aws::told;
 use crate::job::Message;
 
 /// One queue.
@@ -56,7 +56,7 @@ impl Queue {
                 .map_err(|error| refused(&error))?;
             send = send.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value);
         }
-        send.send().await.map_err(|error| refused(&DisplayErrorContext(error)))?;
+        send.send().await.map_err(|error| NotAccepted(told(&error)))?;
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! Webhook secrets in Secrets Manager.
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use aws_types::SdkConfig;
 
+use crate::aws::told;
 use crate::secrets::{SecretSet, UnusableSecrets};
 
 /// Reads one secret.
@@ -38,7 +38,7 @@ impl SecretStore {
             .secret_id(&self.arn)
             .send()
             .await
-            .map_err(|error| NoSecret::Unavailable(DisplayErrorContext(error).to_string()))?;
+            .map_err(|error| NoSecret::Unavailable(told(&error)))?;
         let text = answer.secret_string().ok_or_else(|| NoSecret::Unavailable("it is binary".to_owned()))?;
         Ok(SecretSet::from_document(text)?)
     }

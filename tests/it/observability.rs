@@ -47,9 +47,9 @@ fn resolved(value: &Value) -> String {
 fn named(name: &str) -> String {
     match name {
         "AWS::StackName" => STACK.to_owned(),
-        "WebhookFunction" => format!("{STACK}-webhook"),
         "ConsumerFunction" => format!("{STACK}-consumer"),
-        "WebhookQueue.QueueName" => format!("{STACK}-webhook"),
+        // Function and queue share their name.
+        "WebhookFunction" | "WebhookQueue.QueueName" => format!("{STACK}-webhook"),
         "WebhookDeadLetterQueue.QueueName" => format!("{STACK}-webhook-dead-letters"),
         "WebhookApi" => "api".to_owned(),
         "RunbookUrl" => "infra/runbook.md".to_owned(),

@@ -54,8 +54,8 @@ pub(crate) fn found(log: &str, signatures: &[String]) -> Vec<String> {
     let signatures = signatures.iter().map(|signature| signature[..24].to_owned());
     let marks = MARKS.iter().map(ToString::to_string).chain([SECRET.to_owned()]).chain(signatures);
     let log = log.to_lowercase();
-    let in_hex = |mark: &str| mark.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-    // As it is, escaped as bytes in a debug print, in base64 at any place, in hex.
+    let in_hex = |mark: &str| mark.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    // As it is, in hex, and in base64 at any place.
     let base64 = |mark: &str, skip: usize| {
         let text = base64_simd::STANDARD.encode_to_string([&b"xxx"[..skip], mark.as_bytes()].concat());
         text[4..text.len() - 4].to_lowercase()
@@ -176,18 +176,20 @@ async fn a_failing_table_makes_the_consumer_say_nothing_personal() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+/// The webhook function's, telling all that it can.
+const VARIABLES: [(&str, &str); 4] = [
+    ("WEBHOOK_QUEUE_URL", "http://127.0.0.1/queue"),
+    ("SMILE_WEBHOOK_SECRET_ARN", "arn"),
+    ("SOURCE_ALLOW_LIST", "18.142.61.230/32"),
+    ("LOG_LEVEL", "trace"),
+];
+
 #[tokio::test]
 async fn a_failing_queue_and_secret_store_make_the_webhook_say_nothing_personal() {
     let dir = dir("personal-webhook");
     let turn = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let at = std::sync::Arc::clone(&turn);
-    let variables = [
-        ("WEBHOOK_QUEUE_URL", "http://127.0.0.1/queue"),
-        ("SMILE_WEBHOOK_SECRET_ARN", "arn"),
-        ("SOURCE_ALLOW_LIST", "18.142.61.230/32"),
-        ("LOG_LEVEL", "trace"),
-    ];
-    let mut webhook = Running::start(&dir, "webhook", &variables, move |target, request| {
+    let mut webhook = Running::start(&dir, "webhook", &VARIABLES, move |target, request| {
         let step = at.load(std::sync::atomic::Ordering::SeqCst);
         match target {
             "secretsmanager.GetSecretValue" if step == 3 => {
@@ -262,14 +264,18 @@ async fn a_failing_queue_and_secret_store_make_the_webhook_say_nothing_personal(
         assert!(counted.contains(&metric), "{metric}: {log}");
     }
     every_line_is_json_with_known_fields(&log);
+    std::fs::remove_dir_all(dir).unwrap();
+}
 
-    // A secret that cannot be used stops the start, and is not told either.
+#[tokio::test]
+async fn a_secret_that_cannot_be_used_stops_the_start_and_is_not_told() {
+    let dir = dir("personal-start");
     for unusable in [
         json!({ "pending": SECRET }).to_string(),
         format!("{{\"current\": {SECRET}"),
         json!({ "current": [SECRET] }).to_string(),
     ] {
-        let mut webhook = Running::start(&dir, "webhook", &variables, move |target, _| match target {
+        let mut webhook = Running::start(&dir, "webhook", &VARIABLES, move |target, _| match target {
             "secretsmanager.GetSecretValue" => {
                 (200, json!({ "SecretString": unusable }).to_string().into_bytes())
             }
@@ -281,6 +287,15 @@ async fn a_failing_queue_and_secret_store_make_the_webhook_say_nothing_personal(
         assert!(log.contains("cannot start"), "{log}");
         assert_eq!(found(&log, &[]), [""; 0], "{log}");
     }
+    // And an answer of Secrets Manager that cannot be read.
+    let mut webhook = Running::start(&dir, "webhook", &VARIABLES, move |target, _| match target {
+        "secretsmanager.GetSecretValue" => (200, format!("{{\"SecretString\":\"{SECRET}").into_bytes()),
+        _ => (200, b"{}".to_vec()),
+    })
+    .await;
+    webhook.end().await;
+    let log = webhook.log();
+    assert_eq!(found(&log, &[]), [""; 0], "{log}");
     std::fs::remove_dir_all(dir).unwrap();
 }
 

@@ -100,11 +100,7 @@ impl Running {
                 return answer.clone();
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(
-                ended.is_none() && since.elapsed() < Duration::from_secs(60),
-                "{ended:?}: {}",
-                self.log()
-            );
+            assert!(ended.is_none() && since.elapsed() < Duration::from_mins(1), "{ended:?}: {}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -113,7 +109,7 @@ impl Running {
     pub(crate) async fn end(&mut self) {
         let since = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
-            assert!(since.elapsed() < Duration::from_secs(60), "{}", self.log());
+            assert!(since.elapsed() < Duration::from_mins(1), "{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

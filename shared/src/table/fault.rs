@@ -3,7 +3,9 @@
 use std::fmt;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::aws::told;
 
 /// Why a message was not dealt with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +41,7 @@ impl Fault {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let Some(answer) = error.as_service_error() else {
-            return Self::Retry(format!("{doing}: {}", DisplayErrorContext(error)));
+            return Self::Retry(format!("{doing}: {}", told(error)));
         };
         let code = answer.code().unwrap_or("unknown");
         let message = answer.message().unwrap_or_default();
