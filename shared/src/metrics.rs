@@ -77,6 +77,8 @@ metrics! {
     Quarantined by Reason, from webhook consumer;
     /// Messages that were given back to the queue.
     Retried, from consumer;
+    /// Deployments after which something may be registered at Smile that should not be.
+    RegistrationOrphaned, from register;
 }
 
 /// One thing that happened, to be counted once.

@@ -111,6 +111,9 @@ async fn facts_that_fit_no_item_are_quarantined() {
     let body = body.to_string().into_bytes();
     assert!(body.len() < MAX_BODY_BYTES);
     assert_eq!(receiver.deliver(&body).await, Consumed::Quarantined(Reason::ItemTooLarge));
+    let left =
+        receiver.items().await.iter().filter(|item| item["sk"].as_s().unwrap().starts_with("BODY#")).count();
+    assert_eq!(left, 0, "chunks without an event");
     let item = receiver.table.quarantined_on("2026-03-01".parse().unwrap()).await.unwrap().pop().unwrap();
     let (_, kept) = receiver.table.quarantined(&item.key.parse().unwrap()).await.unwrap().unwrap();
     assert!(kept.unwrap() == body);

@@ -85,8 +85,8 @@ async fn the_future_is_stored_too() {
         assert_eq!(receiver.body(id).await.unwrap(), body);
     }
     let user = Subject::User(UserId::new("u-1").unwrap());
-    let timeline = receiver.table.events_of(&user, 100).await.unwrap();
-    assert_eq!(receiver.table.events_of(&user, 1).await.unwrap(), timeline[2..]);
+    let timeline = receiver.table.events_of(&user, None, 100).await.unwrap();
+    assert_eq!(receiver.table.events_of(&user, None, 1).await.unwrap(), timeline[2..]);
     assert_eq!(timeline.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["et-1", "et-2", "et-3"]);
     assert!(timeline.iter().all(|event| event.subjects.contains("ACCOUNT#a-1")));
     let state = receiver.table.user(&UserId::new("u-1").unwrap()).await.unwrap();
@@ -267,4 +267,77 @@ async fn after_a_revocation_no_body_comes_back() {
         receiver.items().await.into_iter().find(|item| item["sk"].as_s().unwrap() == "ACCOUNT#a-1").unwrap();
     assert_eq!(account["erase"].as_s().unwrap(), "DUE");
     assert!(account["erase_due"].as_s().unwrap().starts_with("2026-03-01T12:00:01"), "{account:?}");
+}
+
+#[tokio::test]
+async fn a_revocation_that_cannot_be_dated_takes_hold_all_the_same() {
+    let of = |id: &str, kind: &str, created_at: &str, version: u8, data: Value| {
+        json!({ "id": id, "version": version, "type": kind, "createdAt": created_at, "data": data })
+            .to_string()
+            .into_bytes()
+    };
+    let owned = || json!({ "userId": "u-1", "accountId": "a-1" });
+    for (case, at, version, data) in [
+        ("ahead", "2099-01-01T00:00:00Z", 1, owned()),
+        ("no date", "yesterday", 1, owned()),
+        ("version 2", "2026-03-01T10:00:00Z", 2, owned()),
+        ("no user", "yesterday", 1, json!({ "accountId": "a-1" })),
+    ] {
+        let mut receiver = Receiver::new().await;
+        receiver.deliver(&of("et-0", "ACCOUNT_CONNECTED", "2026-03-01T10:00:00Z", 1, owned())).await;
+        receiver.deliver(&of("et-1", "ACCOUNT_DISCONNECTED", at, version, data)).await;
+        receiver.deliver(&of("et-2", "INCOMES_ADDED", "2026-03-01T10:00:01Z", 1, owned())).await;
+        for id in ["et-1", "et-2"] {
+            assert_eq!(receiver.body(id).await, None, "{case}: {id}");
+        }
+        let due = receiver.items().await.iter().filter(|item| item.contains_key("erase_due")).count();
+        assert_eq!(due, 1, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_after_a_revocation_takes_the_body_out() {
+    let data = json!({ "userId": "u-1", "accountId": "a-1" });
+    for (id, body) in
+        [("et-small", event("et-small", "INCOMES_ADDED", &data)), ("et-large", large_body(2_500_000))]
+    {
+        let mut receiver = Receiver::new().await;
+        assert!(is_new(&receiver.deliver(&body).await));
+        receiver.deliver(&event("et-gone", "ACCOUNT_DISCONNECTED", &data)).await;
+        receiver.deliver(&body).await;
+        let (event, kept) = receiver.table.event(&EventId::new(id).unwrap()).await.unwrap().unwrap();
+        assert_eq!((kept, event.body_dropped.as_deref()), (None, Some("revoked")), "{id}");
+        let left = receiver
+            .items()
+            .await
+            .iter()
+            .filter(|item| item["sk"].as_s().unwrap().starts_with("BODY#"))
+            .count();
+        assert_eq!(left, 0, "{id}");
+        // Nor does another body under its id stay anywhere.
+        let other = String::from_utf8(body).unwrap().replace("u-1\"", "u-1\" ").into_bytes();
+        assert_eq!(receiver.deliver(&other).await, Consumed::Quarantined(Reason::IdConflict));
+        let quarantine = receiver.quarantine().await;
+        assert!(quarantine.len() == 1 && quarantine[0].2.is_empty(), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn releasing_cannot_harm_what_was_put_there_anew() {
+    let mut receiver = Receiver::new().await;
+    let mut rng = fastrand::Rng::with_seed(5);
+    let noise: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(500_000).collect();
+    receiver.send(&noise).await;
+    let message = receiver.cloud.receive().pop().unwrap();
+    receiver.consumer.process(&message, receiver.now).await.unwrap();
+    let seen = receiver.table.quarantined_on(Date::constant(2026, 3, 1)).await.unwrap().pop().unwrap();
+    // The consumer puts it there again, under the same key, before the first one is removed.
+    let later = receiver.now + jiff::SignedDuration::from_secs(1);
+    receiver.consumer.process(&message, later).await.unwrap();
+    assert!(!receiver.table.remove_quarantined(&seen.key.parse().unwrap(), &seen).await.unwrap());
+    assert!(receiver.quarantine().await[0].2 == noise);
+    // Or after its item is removed, while its chunks still are: those are not the new one's.
+    let seen = receiver.table.quarantined_on(Date::constant(2026, 3, 1)).await.unwrap().pop().unwrap();
+    assert!(receiver.table.remove_quarantined(&seen.key.parse().unwrap(), &seen).await.unwrap());
+    assert!(receiver.table.quarantined_on(Date::constant(2026, 3, 1)).await.unwrap().is_empty());
 }

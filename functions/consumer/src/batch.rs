@@ -1,8 +1,15 @@
 //! A batch from SQS: every message is a task of its own, so that none waits for another, and a panic or
 //! a failure takes nothing with it. Only what failed goes back.
 
+use std::time::Duration;
+
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// How long one message may take: below the function's time-out of 30 seconds (`infra/template.yaml`), so that
+/// a slow message goes back alone and takes no neighbour with it.
+pub const PATIENCE: Duration = Duration::from_secs(25);
 
 /// A message without an id could not be given back alone.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,7 +17,7 @@ use tokio::task::JoinSet;
 pub struct NoMessageId;
 
 /// Runs `process` on every message at once and names those that must come again: the ones for which it
-/// gave false, and the ones on which it panicked.
+/// gave false, the ones on which it panicked, and the ones on which it took longer than [`PATIENCE`].
 pub async fn run<P, F>(batch: SqsEvent, process: P) -> Result<SqsBatchResponse, NoMessageId>
 where
     P: Fn(SqsMessage) -> F,
@@ -27,7 +34,13 @@ where
         .records
         .into_iter()
         .zip(ids)
-        .map(|(message, id)| (tasks.spawn(process(message)).id(), id))
+        .map(|(message, id)| {
+            let work = timeout(PATIENCE, process(message));
+            let task = tasks.spawn(async {
+                work.await.inspect_err(|_| tracing::error!("a message took too long")).unwrap_or(false)
+            });
+            (task.id(), id)
+        })
         .collect();
     while let Some(ended) = tasks.join_next_with_id().await {
         match ended {
@@ -89,6 +102,18 @@ mod tests {
             });
         assert!(response.await.unwrap().batch_item_failures.is_empty());
         assert_eq!(start.elapsed().as_millis(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_message_goes_back_alone() {
+        let response = run(batch(&["a", "slow", "c"]), async |message: SqsMessage| {
+            if message.body.as_deref() == Some("slow") {
+                tokio::time::sleep(PATIENCE * 2).await;
+            }
+            true
+        });
+        let failed = response.await.unwrap().batch_item_failures;
+        assert_eq!(failed.iter().map(|item| item.item_identifier.as_str()).collect::<Vec<_>>(), ["slow"]);
     }
 
     #[tokio::test]

@@ -23,8 +23,8 @@ use shared::verify::Verified;
 
 pub use self::config::{Config, Retention};
 
-/// Five calls in a row at the most (a chunk or two, a read, state, event, delivery), all within the
-/// function's time-out of 30 seconds (`infra/template.yaml`).
+/// Of one call. A message makes two of them, a large or unusual one up to a dozen; [`batch::PATIENCE`] bounds
+/// all of a message's together.
 pub const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(1),
     attempt: Duration::from_secs(2),
@@ -126,7 +126,13 @@ impl Consumer {
             expires: self.retention.event(now),
         };
         let stored = match self.table.record(record).await {
-            Ok(Stored::Conflict) => return to_quarantine(Reason::IdConflict, known).await,
+            Ok(Stored::Conflict { revoked }) => {
+                // What is revoked outranks what is kept: the fact stays, the body goes.
+                let body = if revoked { &[] } else { delivered.body };
+                let what = Delivered { body, job: delivered.job.clone(), hash: delivered.hash.clone() };
+                let reason = Reason::IdConflict;
+                return self.quarantine(&what, reason, &reason.to_string(), known, now).await;
+            }
             Ok(stored) => stored,
             Err(Fault::Poison(Poison::ItemTooLarge)) => {
                 return to_quarantine(Reason::ItemTooLarge, known).await;

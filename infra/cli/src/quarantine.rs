@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use shared::event::Envelope;
 use shared::job::{Job, Source};
-use shared::table::{QUARANTINE_DAYS, QuarantineKey, Quarantined};
+use shared::table::{QUARANTINE_DAYS, QuarantineKey, Quarantined, Reason};
+use shared::verify::Verified;
 
 use crate::cli::Usage;
 use crate::operator::{OperatorArgs, Receiver};
-use crate::ui::say;
+use crate::ui::{plain, say};
 
 /// Look after what could not be filed as an event
 #[derive(Debug, clap::Args)]
@@ -76,7 +78,7 @@ struct Filter {
     #[arg(long, value_name = "YYYY-MM-DD")]
     day: Option<Date>,
     /// Only what is here for this reason
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", value_parser = clap::builder::PossibleValuesParser::new(Reason::WORDS))]
     reason: Option<String>,
 }
 
@@ -126,7 +128,8 @@ async fn found(receiver: &Receiver, filter: &Filter, now: Timestamp) -> anyhow::
 
 async fn named(receiver: &Receiver, keys: &[QuarantineKey]) -> anyhow::Result<Vec<Quarantined>> {
     let mut items = Vec::new();
-    for key in keys {
+    // Named twice, it is released once.
+    for key in keys.iter().collect::<std::collections::BTreeSet<_>>() {
         let item = receiver.table.quarantined(key).await?;
         items.push(item.with_context(|| format!("nothing lies in quarantine under {key}"))?.0);
     }
@@ -149,8 +152,8 @@ fn list(items: &[Quarantined], json: bool) -> anyhow::Result<()> {
 }
 
 fn line(item: &Quarantined) -> String {
-    let id = item.id.as_deref().unwrap_or("-");
-    let kind = item.kind.as_deref().unwrap_or("-");
+    let id = plain(item.id.as_deref().unwrap_or("-"));
+    let kind = plain(item.kind.as_deref().unwrap_or("-"));
     format!("{}  {:<15} {:>8} bytes  {kind} {id}", item.key, item.reason, item.bytes)
 }
 
@@ -178,25 +181,39 @@ async fn show(receiver: &Receiver, key: &QuarantineKey, body: bool, json: bool) 
     Ok(())
 }
 
-/// Why an item cannot go back to the queue, if so.
-fn obstacle(item: &Quarantined) -> Option<&'static str> {
+/// Why a body cannot go back to the queue, if so: it would be in quarantine again at once.
+fn obstacle(item: &Quarantined, body: &[u8]) -> Option<String> {
     match item.reason.as_str() {
-        "id_conflict" => Some("another body is stored under its id, and it would be refused again"),
-        "undecodable" => Some("it is not a body but a message that cannot be taken apart"),
-        _ => None,
+        "id_conflict" => {
+            Some("another body is stored under its id, and it would be refused again".to_owned())
+        }
+        "undecodable" => Some("it is not a body but a message that cannot be taken apart".to_owned()),
+        _ => Envelope::parse(Verified::from_own_queue(body))
+            .and_then(|event| event.facts())
+            .err()
+            .map(|reason| format!("it still cannot be read: {reason}")),
     }
 }
 
 async fn release(receiver: &Receiver, items: Vec<Quarantined>, dry_run: bool) -> anyhow::Result<ExitCode> {
     let (mut released, mut left) = (0, 0);
     for item in items {
-        if let Some(reason) = obstacle(&item) {
-            say(&format!("left  {}: {reason}", item.key));
+        let key: QuarantineKey = item.key.parse()?;
+        let Some((item, body)) = receiver.table.quarantined(&key).await? else {
+            say(&format!("gone  {key}: somebody else has released it meanwhile"));
+            continue;
+        };
+        let obstacle = match &body {
+            None => Some("its body is not complete: it may just be being written, try again".to_owned()),
+            Some(body) => obstacle(&item, body),
+        };
+        if let Some(reason) = obstacle {
+            say(&format!("left  {key}: {reason}"));
             left += 1;
             continue;
         }
         if !dry_run {
-            release_one(receiver, &item).await?;
+            release_one(receiver, &key, &item, &body.unwrap_or_default()).await?;
         }
         say(&format!("{}  {}", if dry_run { "would be released" } else { "released" }, line(&item)));
         released += 1;
@@ -206,14 +223,17 @@ async fn release(receiver: &Receiver, items: Vec<Quarantined>, dry_run: bool) ->
 }
 
 /// Sends first and removes after: a crash between the two sends it twice, which is harmless.
-async fn release_one(receiver: &Receiver, item: &Quarantined) -> anyhow::Result<()> {
-    let key: QuarantineKey = item.key.parse()?;
-    let body = receiver.table.quarantined(&key).await?.and_then(|(_, body)| body);
-    let body = body.with_context(|| format!("the body of {key} is not complete"))?;
+async fn release_one(
+    receiver: &Receiver,
+    key: &QuarantineKey,
+    item: &Quarantined,
+    body: &[u8],
+) -> anyhow::Result<()> {
     let source = if item.source == Source::Reconcile.as_str() { Source::Reconcile } else { Source::Webhook };
     let job = Job { source, received_at: item.received_at, delivery: item.delivery.clone(), held: false };
-    receiver.queue.send(job.encode(&body)?, None).await?;
-    // When it cannot be read still, it is in quarantine again by now, and stays.
-    receiver.table.remove_quarantined(&key, item).await?;
+    receiver.queue.send(job.encode(body)?, None).await?;
+    if !receiver.table.remove_quarantined(key, item).await? {
+        say(&format!("note  {key}: it is in quarantine again, or somebody else has removed it"));
+    }
     Ok(())
 }

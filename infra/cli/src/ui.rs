@@ -129,9 +129,24 @@ pub fn bold(text: &str) -> String {
     Style::new().for_stderr().bold().apply_to(text).to_string()
 }
 
+/// A text from outside, with control characters as escapes: it must not steer the operator's terminal.
+pub fn plain(text: &str) -> std::borrow::Cow<'_, str> {
+    if !text.chars().any(char::is_control) {
+        return text.into();
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect::<String>().into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_from_outside_steers_no_terminal() {
+        assert_eq!(plain("et-1 é"), "et-1 é");
+        assert_eq!(plain("\u{1b}[2J\n"), "\\u{1b}[2J\\n");
+    }
 
     #[test]
     fn values_stand_under_each_other() {

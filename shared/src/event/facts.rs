@@ -288,8 +288,8 @@ impl Facts {
             ..Self::default()
         };
         facts.subjects = facts.own_subjects();
-        facts.read_reference(data.session)?;
-        facts.read_payload(data.payload)?;
+        facts.read_reference(data.session);
+        facts.read_payload(data.payload);
         Ok(facts)
     }
 
@@ -308,10 +308,10 @@ impl Facts {
     }
 
     /// Counts the inline lists and collects who they belong to.
-    fn read_payload(&mut self, payload: Raw<'_>) -> Result<(), Unreadable> {
+    fn read_payload(&mut self, payload: Raw<'_>) {
         for (name, value) in sections(payload) {
             match (name.as_ref(), value.get().as_bytes().first()) {
-                ("metadata", _) => self.read_reference(Some(value))?,
+                ("metadata", _) => self.read_reference(Some(value)),
                 (_, Some(b'{')) => {
                     let section: Section<'_> = object(Some(value));
                     if let Some(items) = &section.items {
@@ -323,7 +323,7 @@ impl Facts {
                     } else if matches!(name.as_ref(), "identity" | "rating" | "insight") {
                         self.items.insert(name.to_string(), 1);
                     }
-                    self.read_section(&section)?;
+                    self.read_section(&section);
                 }
                 ("forms" | "accounts" | "archives", Some(b'[')) => {
                     let entries: Vec<&RawValue> = parse(Some(value)).unwrap_or_default();
@@ -332,64 +332,60 @@ impl Facts {
                     }
                     self.items.insert(name.to_string(), entries.len() as u64);
                     for entry in entries {
-                        self.read_source(&name, &object(Some(entry)))?;
+                        self.read_source(&name, &object(Some(entry)));
                     }
                 }
                 // A record's payload repeats the record, under an id that can differ.
                 ("id", Some(b'"')) if self.record.is_some() => {
-                    let record = id("data.payload.id", Some(value), RecordId::new)?;
+                    let record = nested(Some(value), RecordId::new);
                     self.subjects.extend(record.map(Subject::Record));
                 }
                 _ => {}
             }
         }
-        Ok(())
     }
 
     /// An account or an archive inside a session's payload, with a payload of its own.
-    fn read_source(&mut self, list: &str, entry: &Entry<'_>) -> Result<(), Unreadable> {
+    fn read_source(&mut self, list: &str, entry: &Entry<'_>) {
         match list {
             "accounts" => {
-                let account = id("data.payload.accounts[].id", entry.id, AccountId::new)?;
+                let account = nested(entry.id, AccountId::new);
                 self.subjects.extend(account.map(Subject::Account));
             }
             "archives" => {
-                let archive = id("data.payload.archives[].id", entry.id, ArchiveId::new)?;
+                let archive = nested(entry.id, ArchiveId::new);
                 self.subjects.extend(archive.map(Subject::Archive));
             }
             _ => {}
         }
-        self.read_reference(entry.metadata)?;
+        self.read_reference(entry.metadata);
         for (_, value) in sections(entry.payload) {
-            self.read_section(&object(Some(value)))?;
+            self.read_section(&object(Some(value)));
         }
-        Ok(())
     }
 
-    fn read_section(&mut self, section: &Section<'_>) -> Result<(), Unreadable> {
-        self.read_reference(section.metadata)?;
+    fn read_section(&mut self, section: &Section<'_>) {
+        self.read_reference(section.metadata);
         for item in section.items.iter().flatten() {
             let item: Entry<'_> = object(Some(item));
-            self.read_reference(item.metadata)?;
+            self.read_reference(item.metadata);
         }
-        Ok(())
     }
 
-    fn read_reference(&mut self, reference: Raw<'_>) -> Result<(), Unreadable> {
+    fn read_reference(&mut self, reference: Raw<'_>) {
         let reference: Reference<'_> = object(reference);
         let source_type = word(reference.source_type).map(|word| SourceType::from(word.as_str()));
         let source = |wanted: &SourceType| reference.source_id.filter(|_| is(source_type.as_ref(), wanted));
         for account in [reference.account_id, source(&SourceType::Account)] {
-            let account = id("metadata.accountId", account, AccountId::new)?;
+            let account = nested(account, AccountId::new);
             self.subjects.extend(account.map(Subject::Account));
         }
         for archive in [reference.archive_id, source(&SourceType::Archive)] {
-            let archive = id("metadata.archiveId", archive, ArchiveId::new)?;
+            let archive = nested(archive, ArchiveId::new);
             self.subjects.extend(archive.map(Subject::Archive));
         }
-        let user = id("metadata.userId", reference.user_id, UserId::new)?;
+        let user = nested(reference.user_id, UserId::new);
         self.subjects.extend(user.map(Subject::User));
-        Ok(())
     }
 }
 
@@ -435,9 +431,16 @@ fn id<T>(
     raw: Raw<'_>,
     checked: impl Fn(String) -> Result<T, IdLength>,
 ) -> Result<Option<T>, Unreadable> {
+    // An empty one says nothing: it must not cost the event.
     text(raw)
+        .filter(|id| !id.is_empty())
         .map(|id| checked(id.into_owned()).map_err(|length| Unreadable::IdLength { field, bytes: length.0 }))
         .transpose()
+}
+
+/// An id inside a payload. One outside its bounds can be nobody's whom we know: it is left out.
+fn nested<T>(raw: Raw<'_>, checked: impl Fn(String) -> Result<T, IdLength>) -> Option<T> {
+    checked(text(raw)?.into_owned()).ok()
 }
 
 fn word(raw: Raw<'_>) -> Option<String> {
@@ -548,13 +551,24 @@ mod tests {
         let long = "x".repeat(257);
         for (data, field) in [
             (format!(r#"{{"userId":"{long}"}}"#), "data.userId"),
-            (r#"{"accountId":""}"#.to_owned(), "data.accountId"),
-            (format!(r#"{{"payload":{{"accounts":[{{"id":"{long}"}}]}}}}"#), "data.payload.accounts[].id"),
+            (format!(r#"{{"sourceType":"ACCOUNT","sourceId":"{long}"}}"#), "data.accountId"),
         ] {
             assert!(
                 matches!(facts(&data), Err(Unreadable::IdLength { field: f, .. }) if f == field),
                 "{field}"
             );
         }
+    }
+
+    #[test]
+    fn an_empty_id_and_a_strange_one_inside_a_payload_cost_nothing() {
+        let long = "x".repeat(257);
+        let facts = facts(&format!(
+            r#"{{"userId":"u","accountId":"","payload":{{"accounts":[{{"id":"{long}"}},{{"id":""}},{{"id":"a"}}],
+                 "incomes":{{"items":[{{"metadata":{{"accountId":"","userId":"{long}"}}}}]}}}}}}"#
+        ))
+        .unwrap();
+        assert_eq!(subjects(&facts), ["USER#u", "ACCOUNT#a"]);
+        assert_eq!(facts.account, None);
     }
 }

@@ -166,6 +166,8 @@ impl Registrar {
     }
 
     fn try_found(&mut self, url: &str) -> Result<Vec<Webhook>, Cause> {
+        // Until the look is over nobody can tell.
+        self.left.unknown = true;
         self.ask(&Call::List)?;
         let mut found = self.client.webhooks().collect::<Result<Vec<_>, _>>()?;
         for made in &self.made {
@@ -181,14 +183,13 @@ impl Registrar {
                 webhook.secret = seen.secret;
             }
         }
+        self.left.unknown = false;
         Ok(found)
     }
 
     fn try_ensure(&mut self, desired: &Desired) -> Result<Ensured, Cause> {
         let mut deleted = Vec::new();
         let mut blind = 0;
-        // Until the first look nobody can tell.
-        self.left.unknown = true;
         for _ in 0..ROUNDS {
             let found = self.try_found(desired.url())?;
             let plan = Plan::new(&found, desired);

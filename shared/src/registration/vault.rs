@@ -6,10 +6,12 @@
 //! document at once one is told, and nobody's secret is lost.
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_secretsmanager::config::http::HttpResponse;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
 
 use super::document::Document;
+use crate::aws::told;
 use crate::secrets::UnusableSecrets;
 
 /// The label in use.
@@ -108,10 +110,8 @@ impl Vault {
     }
 }
 
-/// The service's code, which is enough; a message of its could quote what it was given.
-fn unavailable<E: ProvideErrorMetadata + std::error::Error>(error: &E) -> NoVault {
-    NoVault::Unavailable(match error.code() {
-        Some(code) => code.to_owned(),
-        None => DisplayErrorContext(error).to_string(),
-    })
+/// The service's code, where there is one: a message about what was written could quote it.
+fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> NoVault {
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    NoVault::Unavailable(code.map_or_else(|| told(error), str::to_owned))
 }

@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use self::rules::{Unfolded, write};
+pub use self::rules::{Unfolded, is_revocation, write};
 use crate::id::{AccountId, ArchiveId, EventId, InviteId, RecordId, UserId, VerificationId};
 
 /// How far ahead of its receipt an event may be dated and still be believed. A register is written

@@ -62,6 +62,12 @@ pub fn write(
     })
 }
 
+/// Whether the event takes access back. That must take hold even where it writes no register, because
+/// its date or its version cannot be believed: what it asks for is that data goes.
+pub fn is_revocation(kind: &EventType) -> bool {
+    matches!(kind, EventType::AccountDisconnected | EventType::ArchiveRevoked)
+}
+
 /// What kind of state item a rule writes to.
 #[derive(Clone, Copy)]
 enum On {

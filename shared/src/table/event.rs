@@ -11,14 +11,21 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::body::Packed;
-use super::fault::Fault;
+use super::fault::{Fault, Poison};
 use super::{DAY_SHARDS, Item, Table, day, fixed, number, text};
-use crate::event::{Envelope, Facts, Subject};
+use crate::event::{Envelope, EventType, Facts, Subject};
 use crate::job::Job;
-use crate::state::{BodyHash, Entity, REVOCATION, Unfolded, Write};
+use crate::state::{BodyHash, Entity, REVOCATION, Unfolded, Write, is_revocation};
 
 /// The most sightings of one event that are told apart; Smile makes three tries.
 const MAX_DELIVERIES: usize = 20;
+
+/// The most things that one event may be about. Smile's largest events are about some dozens; each one
+/// more is one more look whether it was revoked.
+const MAX_SUBJECTS: usize = 500;
+
+/// Marks an item as revoked where no register says so.
+const REVOKED_UNDATED: &str = "revoked_undated";
 
 /// The most keys that one `BatchGetItem` takes (Amazon DynamoDB API reference).
 const BATCH_GET_MAX: usize = 100;
@@ -60,7 +67,10 @@ pub enum Stored {
         new_delivery: bool,
     },
     /// Another body is there under this id. Nothing of this event was stored but its register.
-    Conflict,
+    Conflict {
+        /// Whether something that it carries was revoked, so that its body must not be kept anywhere.
+        revoked: bool,
+    },
 }
 
 /// An event as it is read back.
@@ -81,7 +91,8 @@ pub struct StoredEvent {
     pub source: String,
     /// When we received it first.
     pub received_at: Timestamp,
-    /// When we stored it: the order in which events are read.
+    /// When we stored it: the order in which events are read. Taken when its message is begun, which can
+    /// be up to 25 seconds before it can be seen: whoever reads on from a time overlaps by that.
     pub stored_at: Timestamp,
     /// SHA-256 of the body, in hex.
     pub hash: String,
@@ -113,25 +124,85 @@ pub struct StoredEvent {
 impl Table {
     /// Stores an event: its register, then itself. Safe to repeat at any point.
     pub async fn record(&self, record: Record<'_>) -> Result<Stored, Fault> {
+        if record.facts.subjects.len() > MAX_SUBJECTS {
+            return Err(Fault::Poison(Poison::ItemTooLarge));
+        }
         let packed = Packed::new(record.body);
         let (pk, chunk_sk) = (event_pk(&record), |at| format!("BODY#{}#{at:02}", record.hash.short()));
         self.put_chunks(&packed, &pk, chunk_sk, record.expires).await?;
         let revoked = self.write_state(&record).await? || self.any_revoked(&record).await?;
-        let stored = if revoked {
-            self.delete_chunks(packed.chunks().count(), &pk, chunk_sk).await?;
-            self.put_event(&record, None).await?
-        } else {
-            self.put_event(&record, Some(&packed)).await?
-        };
-        if stored == Stored::Conflict {
+        let stored = self.put_event(&record, (!revoked).then_some(&packed)).await;
+        let chunks_belong =
+            !revoked && !matches!(stored, Ok(Stored::Conflict { .. }) | Err(Fault::Poison(_)));
+        if revoked && matches!(stored, Ok(Stored::Repeat { .. })) {
+            self.strip(&record).await?;
+        }
+        if !chunks_belong {
             self.delete_chunks(packed.chunks().count(), &pk, chunk_sk).await?;
         }
-        Ok(stored)
+        stored
+    }
+
+    /// Takes the body out of an event that is there: what it carries has been revoked since.
+    async fn strip(&self, record: &Record<'_>) -> Result<(), Fault> {
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .key("pk", text(event_pk(record)))
+            .key("sk", text("EVENT"))
+            .condition_expression("attribute_exists(pk)")
+            .update_expression("SET body_dropped = :revoked REMOVE body, body_chunks, body_encoding")
+            .expression_attribute_values(":revoked", text("revoked"))
+            .send()
+            .await
+            .map_err(|error| Fault::of("removing a body", &error))?;
+        Ok(())
+    }
+
+    /// Revokes what the event is about, where no register can say so. Says whether anything was.
+    async fn revoke_undated(&self, record: &Record<'_>) -> Result<bool, Fault> {
+        let facts = record.facts;
+        let subject = match &record.envelope.kind {
+            EventType::AccountDisconnected => facts.account.clone().map(Subject::Account),
+            _ => facts.archive.clone().map(Subject::Archive),
+        };
+        let Some(subject) = subject.map(|subject| subject.to_string()) else { return Ok(false) };
+        let items = match &facts.user {
+            Some(user) => vec![(Subject::User(user.clone()).to_string(), subject.clone())],
+            None => self.keys_by_own_id(&subject).await?,
+        };
+        for (pk, sk) in items {
+            self.client
+                .update_item()
+                .table_name(&self.name)
+                .key("pk", text(pk))
+                .key("sk", text(sk))
+                .update_expression(
+                    "SET #at = :at, #owner = :owner, #order = :order, #erase = :erase, #due = :at",
+                )
+                .expression_attribute_names("#at", REVOKED_UNDATED)
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_names("#order", "order")
+                .expression_attribute_names("#erase", "erase")
+                .expression_attribute_names("#due", "erase_due")
+                .expression_attribute_values(":at", text(fixed(record.stored_at)))
+                .expression_attribute_values(":owner", text(&subject))
+                .expression_attribute_values(":order", text("STATE"))
+                .expression_attribute_values(":erase", text("DUE"))
+                .send()
+                .await
+                .map_err(|error| Fault::of("revoking", &error))?;
+        }
+        Ok(true)
     }
 
     /// Offers the register to its item. Says whether that item is revoked.
     async fn write_state(&self, record: &Record<'_>) -> Result<bool, Fault> {
-        let Ok(write) = record.write else { return Ok(false) };
+        let write = match record.write {
+            Ok(write) => write,
+            Err(_) if is_revocation(&record.envelope.kind) => return self.revoke_undated(record).await,
+            Err(_) => return Ok(false),
+        };
         let (pk, sk) = write.entity.keys();
         let value = serde_dynamo::to_attribute_value(&write.value)
             .map_err(|error| Fault::Retry(format!("a register cannot be written: {error}")))?;
@@ -166,10 +237,10 @@ impl Table {
                 .expression_attribute_values(":due", text(fixed(record.stored_at)));
         }
         match update.update_expression(set).send().await {
-            Ok(answer) => Ok(answer.attributes.is_some_and(|item| item.contains_key(REVOCATION))),
+            Ok(answer) => Ok(answer.attributes.as_ref().is_some_and(is_revoked)),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(newer)) => {
-                    Ok(newer.item().is_some_and(|item| item.contains_key(REVOCATION)))
+                    Ok(newer.item().is_some_and(is_revoked))
                 }
                 _ => Err(Fault::of("writing state", &error)),
             },
@@ -187,19 +258,15 @@ impl Table {
                 _ => {}
             }
         }
-        if users.is_empty() {
-            for subject in owned {
-                if self.state_by_own_id(&subject).await?.iter().any(|item| item.contains_key(REVOCATION)) {
-                    return Ok(true);
-                }
+        let mut keys = Vec::new();
+        for subject in owned {
+            match users.as_slice() {
+                [user] => keys.push((user.clone(), subject)),
+                // Whose it is does not follow from the event.
+                _ => keys.extend(self.keys_by_own_id(&subject).await?),
             }
-            return Ok(false);
         }
-        let keys: Vec<(String, String)> = users
-            .iter()
-            .flat_map(|user| owned.iter().map(move |subject| (user.clone(), subject.clone())))
-            .filter(|key| Some(key) != written.as_ref())
-            .collect();
+        keys.retain(|key| Some(key) != written.as_ref());
         for batch in keys.chunks(BATCH_GET_MAX) {
             if self.revoked_in(batch).await? {
                 return Ok(true);
@@ -216,8 +283,9 @@ impl Table {
                     .collect(),
             ))
             .consistent_read(true)
-            .projection_expression("pk, #revocation")
+            .projection_expression("pk, #revocation, #undated")
             .expression_attribute_names("#revocation", REVOCATION)
+            .expression_attribute_names("#undated", REVOKED_UNDATED)
             .build()
             .map_err(|error| Fault::Retry(error.to_string()))?;
         let answer = self
@@ -231,7 +299,7 @@ impl Table {
             return Err(Fault::Retry("reading revocations: the table left some unread".to_owned()));
         }
         let mut items = answer.responses().into_iter().flat_map(|tables| tables.values()).flatten();
-        Ok(items.any(|item| item.contains_key(REVOCATION)))
+        Ok(items.any(is_revoked))
     }
 
     async fn put_event(&self, record: &Record<'_>, body: Option<&Packed<'_>>) -> Result<Stored, Fault> {
@@ -253,7 +321,7 @@ impl Table {
         })?;
         let hash = there.get("hash").and_then(|hash| hash.as_s().ok());
         if hash.map(String::as_str) != Some(record.hash.as_str()) {
-            return Ok(Stored::Conflict);
+            return Ok(Stored::Conflict { revoked: body.is_none() });
         }
         self.count_delivery(record, there).await
     }
@@ -285,6 +353,10 @@ impl Table {
             Err(error) => Err(Fault::of("counting a delivery", &error)),
         }
     }
+}
+
+fn is_revoked(item: &Item) -> bool {
+    item.contains_key(REVOCATION) || item.contains_key(REVOKED_UNDATED)
 }
 
 fn event_pk(record: &Record<'_>) -> String {

@@ -21,14 +21,14 @@ pub enum Fault {
 /// Why a message can never be stored as an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Poison {
-    /// The event's facts make an item of more than 400 KB.
+    /// The event is about more than 500 things, or its facts make an item of more than 400 KB.
     ItemTooLarge,
 }
 
 impl fmt::Display for Poison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ItemTooLarge => f.write_str("the event's facts make an item of more than 400 KB"),
+            Self::ItemTooLarge => f.write_str("the event is about too many things to fit an item"),
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | state | [`Entity::keys`](crate::state::Entity::keys) |
 //! | event | `EVENT#id` / `EVENT` |
 //! | chunk of a body | `EVENT#id` / `BODY#hash#nn` |
-//! | quarantined | `QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#nn` after it |
+//! | quarantined | `QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#stored_at#nn` after it |
 //!
 //! Indexes carry no bodies: `by-owner` (`owner`, `order`), `by-day` (`day`, `order`), `by-erase`
 //! (`erase`, `erase_due`).

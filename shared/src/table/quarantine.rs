@@ -12,6 +12,9 @@ use super::{Item, Table, day, fixed, number, text};
 use crate::event::Unreadable;
 use crate::state::BodyHash;
 
+/// The most, in bytes of their names, that an item in quarantine says it is about. Of 400 KB.
+const MAX_SUBJECT_BYTES: usize = 200 * 1024;
+
 /// Why something is in quarantine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -23,11 +26,24 @@ pub enum Reason {
     UnlistedSource,
     /// The message on our own queue cannot be taken apart.
     Undecodable,
-    /// The event's facts do not fit an item.
+    /// The event is about too many things to fit an item.
     ItemTooLarge,
 }
 
 impl Reason {
+    /// Every word of [`Self::word`].
+    pub const WORDS: [&str; 9] = [
+        "not_utf8",
+        "not_json",
+        "no_id",
+        "no_type",
+        "id_length",
+        "id_conflict",
+        "unlisted_source",
+        "undecodable",
+        "item_too_large",
+    ];
+
     /// A stable word for metrics and lists.
     pub fn word(self) -> &'static str {
         match self {
@@ -47,7 +63,7 @@ impl fmt::Display for Reason {
             Self::IdConflict => f.write_str("another body is stored under the same id"),
             Self::UnlistedSource => f.write_str("it came from a source outside the allow list"),
             Self::Undecodable => f.write_str("the message on the queue cannot be taken apart"),
-            Self::ItemTooLarge => f.write_str("the event's facts make an item of more than 400 KB"),
+            Self::ItemTooLarge => f.write_str("the event is about too many things to fit an item"),
         }
     }
 }
@@ -116,8 +132,9 @@ impl QuarantineKey {
         format!("QUARANTINE#{}", day(self.received_at))
     }
 
-    fn chunk_sk(&self, number: usize) -> String {
-        format!("{self}#BODY#{number:02}")
+    /// Chunks belong to one write: removing those of an earlier one leaves a later one whole.
+    fn chunk_sk(&self, stored_at: Timestamp, number: usize) -> String {
+        format!("{self}#BODY#{}#{number:02}", fixed(stored_at))
     }
 }
 
@@ -156,7 +173,7 @@ impl Table {
     pub async fn quarantine(&self, what: ToQuarantine<'_>) -> Result<QuarantineKey, Fault> {
         let key = QuarantineKey { received_at: what.received_at, hash: what.hash.short().to_owned() };
         let packed = Packed::new(what.body);
-        self.put_chunks(&packed, &key.pk(), |at| key.chunk_sk(at), what.expires).await?;
+        self.put_chunks(&packed, &key.pk(), |at| key.chunk_sk(what.stored_at, at), what.expires).await?;
         let mut item = Item::from([
             ("pk".to_owned(), text(key.pk())),
             ("sk".to_owned(), text(key.to_string())),
@@ -172,7 +189,8 @@ impl Table {
         ]);
         item.extend(what.id.map(|id| ("id".to_owned(), text(id))));
         item.extend(what.kind.map(|kind| ("type".to_owned(), text(kind))));
-        if !what.subjects.is_empty() && what.reason != Reason::ItemTooLarge {
+        let room = what.subjects.iter().map(String::len).sum::<usize>() < MAX_SUBJECT_BYTES;
+        if !what.subjects.is_empty() && room {
             let subjects = aws_sdk_dynamodb::types::AttributeValue::Ss(what.subjects.to_vec());
             item.insert("subjects".to_owned(), subjects);
         }
@@ -199,9 +217,12 @@ impl Table {
         key: &QuarantineKey,
     ) -> Result<Option<(Quarantined, Option<Vec<u8>>)>, Fault> {
         let items = self.query(None, "pk", &key.pk(), Some(("sk", &key.to_string()))).await?;
-        let Some((first, rest)) = items.split_first() else { return Ok(None) };
-        let body = unpack(first, &rest.iter().collect::<Vec<_>>());
-        Ok(Some((read(first.clone())?, body)))
+        let sk = |item: &Item| item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
+        let Some(item) = items.iter().find(|item| sk(item) == key.to_string()) else { return Ok(None) };
+        let found = read(item.clone())?;
+        let prefix = format!("{key}#BODY#{}#", fixed(found.stored_at));
+        let chunks: Vec<&Item> = items.iter().filter(|item| sk(item).starts_with(&prefix)).collect();
+        Ok(Some((found, unpack(item, &chunks))))
     }
 
     /// Removes a body from quarantine, unless it was put there anew since it was `seen`. Says whether it
@@ -226,7 +247,7 @@ impl Table {
             },
         };
         let chunks = removed.as_ref().map_or(0, chunk_count);
-        self.delete_chunks(chunks, &key.pk(), |at| key.chunk_sk(at)).await?;
+        self.delete_chunks(chunks, &key.pk(), |at| key.chunk_sk(seen.stored_at, at)).await?;
         Ok(true)
     }
 }

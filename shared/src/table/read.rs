@@ -36,23 +36,27 @@ impl Table {
         Ok(state)
     }
 
-    /// State items of one account, archive or invite, by its own id (such as `ACCOUNT#a-1`).
-    pub(super) async fn state_by_own_id(&self, subject: &str) -> Result<Vec<Item>, Fault> {
+    /// Keys of the state items of one account, archive or invite, by its own id (such as `ACCOUNT#a-1`).
+    pub(super) async fn keys_by_own_id(&self, subject: &str) -> Result<Vec<(String, String)>, Fault> {
+        let items = self.query(Some("by-owner"), "owner", subject, Some(("order", "STATE"))).await?;
+        let key = |item: &Item, name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
+        Ok(items.iter().filter_map(|item| Some((key(item, "pk")?, key(item, "sk")?))).collect())
+    }
+
+    async fn state_by_own_id(&self, subject: &str) -> Result<Vec<Item>, Fault> {
         let mut items = Vec::new();
-        for found in self.query(Some("by-owner"), "owner", subject, Some(("order", "STATE"))).await? {
-            if let (Some(pk), Some(sk)) = (found.get("pk"), found.get("sk")) {
-                let answer = self
-                    .client
-                    .get_item()
-                    .table_name(&self.name)
-                    .key("pk", pk.clone())
-                    .key("sk", sk.clone())
-                    .consistent_read(true)
-                    .send()
-                    .await
-                    .map_err(|error| Fault::of("reading state", &error))?;
-                items.extend(answer.item);
-            }
+        for (pk, sk) in self.keys_by_own_id(subject).await? {
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.name)
+                .key("pk", text(pk))
+                .key("sk", text(sk))
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(|error| Fault::of("reading state", &error))?;
+            items.extend(answer.item);
         }
         Ok(items)
     }
@@ -69,9 +73,15 @@ impl Table {
         Ok(Some((event, unpack(item, &chunks))))
     }
 
-    /// The newest events on one timeline, at most `limit`, oldest first.
-    pub async fn events_of(&self, owner: &Subject, limit: usize) -> Result<Vec<StoredEvent>, Fault> {
-        let mut events = self
+    /// The newest events on one timeline, at most `limit`, oldest first; `about` leaves those out that carry
+    /// nothing of it.
+    pub async fn events_of(
+        &self,
+        owner: &Subject,
+        about: Option<&Subject>,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, Fault> {
+        let query = self
             .client
             .query()
             .table_name(&self.name)
@@ -82,11 +92,15 @@ impl Table {
             .expression_attribute_names("#order", "order")
             .expression_attribute_values(":owner", text(owner.to_string()))
             .expression_attribute_values(":letters", text("A"))
-            .scan_index_forward(false)
-            .into_paginator()
-            .page_size(i32::try_from(limit.min(1000)).unwrap_or(1000))
-            .items()
-            .send();
+            .scan_index_forward(false);
+        let query = match about {
+            None => query.limit(i32::try_from(limit.clamp(1, 1000)).unwrap_or(1000)),
+            Some(about) => query
+                .filter_expression("contains(#subjects, :about)")
+                .expression_attribute_names("#subjects", "subjects")
+                .expression_attribute_values(":about", text(about.to_string())),
+        };
+        let mut events = query.into_paginator().items().send();
         let mut newest = Vec::new();
         while newest.len() < limit
             && let Some(item) = events.next().await

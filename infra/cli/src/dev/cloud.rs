@@ -140,7 +140,8 @@ impl LocalCloud {
 fn merged(template: &Value, given: Vec<(String, String)>) -> anyhow::Result<Vec<(String, String)>> {
     if let Some((unknown, _)) = given.iter().find(|(name, _)| template["Parameters"][name].is_null()) {
         let known = template["Parameters"].as_object().into_iter().flat_map(|known| known.keys());
-        let known: Vec<&str> = known.map(String::as_str).collect();
+        let mut known: Vec<&str> = known.map(String::as_str).collect();
+        known.sort_unstable();
         return Err(Usage::new(format!(
             "the template has no parameter {unknown}; it has {}",
             known.join(", ")

@@ -90,6 +90,14 @@ async fn event(args: &Args, receiver: &Receiver, id: &EventId) -> anyhow::Result
     let Some((event, body)) = receiver.table.event(id).await? else {
         bail!("no event {id} is stored; it may be in quarantine: smile quarantine list");
     };
+    if args.body && body.is_none() {
+        match &event.body_dropped {
+            Some(reason) => bail!("the body of {id} was not kept: {reason}"),
+            None => {
+                bail!("the body of {id} is not complete: it may just be being written or removed, try again")
+            }
+        }
+    }
     let body = body.filter(|_| args.body);
     if args.json {
         let mut event = serde_json::to_value(event)?;
@@ -130,14 +138,12 @@ async fn events(
     subject: &Subject,
     state: &State,
 ) -> anyhow::Result<Vec<StoredEvent>> {
-    let mut events = receiver.table.events_of(subject, args.events).await?;
-    let wanted = subject.to_string();
+    let mut events = receiver.table.events_of(subject, None, args.events).await?;
     for (entity, _) in state.items() {
         let (pk, _) = entity.keys();
-        if let Some(user) = pk.strip_prefix("USER#").filter(|_| pk != wanted) {
-            let timeline =
-                receiver.table.events_of(&Subject::User(UserId::new(user)?), args.events.max(200)).await?;
-            events.extend(timeline.into_iter().filter(|event| event.subjects.contains(&wanted)));
+        if let Some(user) = pk.strip_prefix("USER#").filter(|_| !matches!(subject, Subject::User(_))) {
+            let user = Subject::User(UserId::new(user)?);
+            events.extend(receiver.table.events_of(&user, Some(subject), args.events).await?);
         }
     }
     events.sort_by_key(|event| event.stored_at);

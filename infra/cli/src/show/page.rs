@@ -10,6 +10,8 @@ use shared::state::view::{
 };
 use shared::table::StoredEvent;
 
+use crate::ui::plain;
+
 /// Everything that a state holds, and events below it.
 pub(super) fn state(view: &StateView, events: &[StoredEvent]) -> String {
     let mut page = Page::default();
@@ -27,7 +29,8 @@ pub(super) fn state(view: &StateView, events: &[StoredEvent]) -> String {
             ];
             let notes: Vec<String> = notes.into_iter().flatten().collect();
             let at = seconds(event.stored_at);
-            page.line(&format!("{at} {:<26} {} {}", event.kind, event.id, dim(&notes.join(", "))));
+            let (kind, id) = (plain(&event.kind), plain(&event.id));
+            page.line(&format!("{at} {kind:<26} {id} {}", dim(&notes.join(", "))));
         }
     }
     page.0.trim_end().to_owned()
@@ -174,9 +177,10 @@ impl Page {
     fn head(&mut self, kind: &str, id: &str, status: Option<&str>) {
         let _ = writeln!(
             self.0,
-            "{} {id}  {}",
+            "{} {}  {}",
             Style::new().bold().apply_to(kind),
-            status.map_or_else(String::new, coloured)
+            plain(id),
+            status.map_or_else(String::new, |status| coloured(&plain(status)))
         );
         self.0.truncate(self.0.trim_end().len());
         self.0.push('\n');
