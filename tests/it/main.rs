@@ -7,6 +7,7 @@
 //! | `converges` | the table holds what the fold defines | SQLite, built in |
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
+//! | `registration` | exactly one right registration at Smile, and a rotation that refuses nothing | nothing |
 //! | `template` | template and code are held together | nothing |
 //! | `observability` | alarms, dashboard, runbook and metrics are held together | nothing |
 //! | `personal` | nothing personal gets into a log, whatever fails | the functions' binaries, which it builds |
@@ -27,5 +28,6 @@ mod personal;
 mod process;
 mod receiver;
 mod refused;
+mod registration;
 mod support;
 mod template;

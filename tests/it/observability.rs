@@ -242,7 +242,7 @@ fn every_alarm_is_told_means_something_and_stands_in_the_runbook() {
         assert!(period * periods.unwrap_or(most) <= 86_400, "{name}");
         assert!(alarm.get("Metrics").is_none(), "{name}: the local cloud refuses metric maths");
     }
-    assert_eq!(slugs.len(), 18);
+    assert_eq!(slugs.len(), 19);
     // Sections that are no alarm's.
     let others: Vec<&str> =
         sections.keys().map(String::as_str).filter(|section| !slugs.contains(*section)).collect();
@@ -386,7 +386,8 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
     }
     let now = "2026-03-01T10:00:00Z".parse().unwrap();
     let mut seen = BTreeSet::new();
-    for (function, counts) in [("webhook", webhook), ("consumer", consumer)] {
+    let register = vec![Count::of(Metric::RegistrationOrphaned)];
+    for (function, counts) in [("webhook", webhook), ("consumer", consumer), ("register", register)] {
         for count in counts {
             let line = count.line(function, now);
             let (metric, by_function, by) = check_metric_line(&line);

@@ -301,7 +301,7 @@ async fn a_secret_that_cannot_be_used_stops_the_start_and_is_not_told() {
 
 /// Stable names: whoever queries the logs can rely on them, and a new one is looked at for what it tells.
 pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
-    const FIELDS: [&str; 20] = [
+    const FIELDS: [&str; 22] = [
         "at",
         "delivery",
         "error",
@@ -313,6 +313,7 @@ pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
         "message",
         "message_id",
         "reason",
+        "registrations",
         "requestId",
         "source",
         "span",
@@ -321,6 +322,7 @@ pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
         "timestamp",
         "type",
         "unfolded",
+        "unknown",
         "xrayTraceId",
     ];
     for line in log.lines().filter(|line| !line.contains("\"_aws\"")) {

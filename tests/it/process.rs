@@ -38,7 +38,8 @@ struct Work {
 fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
-        let build = ["build", "--locked", "--quiet", "--bin", "webhook", "--bin", "consumer"];
+        let build =
+            ["build", "--locked", "--quiet", "--bin", "webhook", "--bin", "consumer", "--bin", "register"];
         let root = crate::support::it_dir().join("../..");
         assert!(Command::new(env!("CARGO")).current_dir(root).args(build).status().unwrap().success());
         // target/debug/deps/it-…

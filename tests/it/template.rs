@@ -45,7 +45,8 @@ fn functions_are_given_the_variables_that_they_read() {
     };
     assert_eq!(given("WebhookFunction"), read(&webhook::Config::VARIABLES));
     assert_eq!(given("ConsumerFunction"), read(&consumer::Config::VARIABLES));
-    assert_eq!(functions.len(), 2, "another function needs a line here");
+    assert_eq!(given("RegisterFunction"), read(&register::Config::VARIABLES));
+    assert_eq!(functions.len(), 3, "another function needs a line here");
 }
 
 #[test]
@@ -87,12 +88,36 @@ fn time_outs_end_inside_each_other() {
     let functions = of_type(&template, "AWS::Serverless::Function");
     let time_out = |function: &str| seconds(&functions[function]["Timeout"]);
     assert!(2 * webhook::PATIENCE.operation.as_secs() < time_out("WebhookFunction"));
-    assert!(5 * consumer::PATIENCE.operation.as_secs() < time_out("ConsumerFunction"));
+    assert!(consumer::batch::PATIENCE.as_secs() < time_out("ConsumerFunction"));
     for integration in of_type(&template, "AWS::ApiGatewayV2::Integration").values() {
         assert!(seconds(&integration["TimeoutInMillis"]) > 1000 * time_out("WebhookFunction"));
     }
     let queues = of_type(&template, "AWS::SQS::Queue");
     assert!(seconds(&queues["WebhookQueue"]["VisibilityTimeout"]) >= 6 * time_out("ConsumerFunction"));
+}
+
+#[test]
+fn the_registration_is_of_this_stack_and_is_not_waited_for_for_ever() {
+    let template = template();
+    let registration = &template["Resources"]["Registration"];
+    let properties = &registration["Properties"];
+    // All that the function reads, and the output that an operator would register.
+    for property in ["ApiUrl", "CredentialsSecretArn", "EventTypes", "IncludePayload", "Name", "Url"] {
+        assert!(!properties[property].is_null(), "{property}");
+    }
+    assert_eq!(properties["Url"], template["Outputs"]["WebhookUrl"]["Value"]);
+    assert_eq!(properties["Name"], json!({ "Ref": "AWS::StackName" }));
+    let function = of_type(&template, "AWS::Serverless::Function")["RegisterFunction"];
+    let (waited, time_out) = (seconds(&properties["ServiceTimeout"]), seconds(&function["Timeout"]));
+    // Lambda runs a killed one once more after a minute.
+    assert!(waited >= 2 * time_out + 60, "{waited}");
+    let before = register::CALL + register::ANSWERED_WITHIN + 4 * register::PATIENCE.operation;
+    assert!(before.as_secs() < time_out, "there is time for calls of Smile's");
+    assert_eq!(template["Parameters"]["SmileApiUrl"]["Default"], shared::smile_api::OPEN);
+    assert_eq!(template["Parameters"]["SmileEventTypes"]["Default"], shared::smile_api::types::ALL_EVENTS);
+    assert_eq!(template["Parameters"]["SmileCredentialsSecretArn"]["Default"], "");
+    // What is left at Smile stands in its log.
+    assert_eq!(template["Resources"]["RegisterLogGroup"]["DeletionPolicy"], "Retain");
 }
 
 #[test]
@@ -180,7 +205,7 @@ fn no_value() -> Value {
 fn every_function_may_do_what_it_needs_and_no_more() {
     let template = template();
     let roles = of_type(&template, "AWS::IAM::Role");
-    assert_eq!(roles.len(), 3);
+    assert_eq!(roles.len(), 4);
     let (always, with_key) = may(roles["WebhookRole"]);
     assert_eq!(
         always,
@@ -209,6 +234,17 @@ fn every_function_may_do_what_it_needs_and_no_more() {
             r#"Key: kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey kms:ReEncryptFrom kms:ReEncryptTo on "KmsKeyArn""#
         ]
     );
+    let (always, with_key) = may(roles["RegisterRole"]);
+    assert_eq!(
+        always,
+        [
+            r#"Secrets: secretsmanager:GetSecretValue on ["WebhookSecret","Id"] "SmileCredentialsSecretArn""#,
+            r#"Stack: cloudformation:DescribeStacks on "AWS::StackId""#,
+            r#"Log: logs:CreateLogStream logs:PutLogEvents on ["RegisterLogGroup","Arn"]"#,
+            "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *",
+        ]
+    );
+    assert_eq!(with_key, [r#"Key: kms:Decrypt on "KmsKeyArn""#]);
     // CodeDeploy: the aliases of these functions, by name, and a look at the account's alarms.
     let (always, with_key) = may(roles["RolloutRole"]);
     let arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}";
@@ -247,6 +283,14 @@ fn references(value: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
+/// The functions that have versions: not the one that CloudFormation alone calls, while it deploys.
+fn rolled_out(template: &Value) -> BTreeMap<&str, &Value> {
+    let mut functions = of_type(template, "AWS::Serverless::Function");
+    let register = functions.remove("RegisterFunction").unwrap();
+    assert!(register.get("AutoPublishAlias").is_none() && register.get("DeploymentPreference").is_none());
+    functions
+}
+
 #[test]
 fn the_alias_is_what_is_called_and_every_change_reaches_it() {
     let template = template();
@@ -258,7 +302,7 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
     // SAM lets an event source in `Events` call the alias; one outside would have to say so itself.
     assert!(of_type(&template, "AWS::Lambda::EventSourceMapping").is_empty());
     let parameters = names(&template["Parameters"]);
-    for (name, function) in of_type(&template, "AWS::Serverless::Function") {
+    for (name, function) in rolled_out(&template) {
         assert_eq!(function["AutoPublishAlias"], "live", "{name}");
         assert_eq!(function["AutoPublishAliasAllProperties"], true, "{name}");
         // A parameter that a version holds must stand in the version's description: only its change makes
@@ -282,7 +326,7 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
 fn a_new_version_takes_over_step_by_step_and_an_alarm_takes_it_back() {
     let template = template();
     let alarms = of_type(&template, "AWS::CloudWatch::Alarm");
-    for (name, function) in of_type(&template, "AWS::Serverless::Function") {
+    for (name, function) in rolled_out(&template) {
         let rollout = &function["DeploymentPreference"];
         let by = json!({ "Fn::FindInMap": ["StepByStep", { "Ref": "Rollout" }, { "Ref": "Local" }] });
         assert_eq!((&rollout["Enabled"], &rollout["Type"]), (&by, &json!({ "Ref": "Rollout" })), "{name}");
@@ -334,7 +378,7 @@ fn a_key_of_ones_own_is_for_all_that_is_kept() {
             kept += 1;
         }
     }
-    assert_eq!(kept, 2 + 1 + 3);
+    assert_eq!(kept, 2 + 1 + 4);
     for (name, queue) in of_type(&template, "AWS::SQS::Queue") {
         // SQS takes one of the two.
         assert_eq!(queue["SqsManagedSseEnabled"], json!({ "Fn::If": ["OwnKey", false, true] }), "{name}");
@@ -397,10 +441,14 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
         ("WebhookQueuePolicy", "the same"),
     ];
     /// What is another value there.
-    const OTHERWISE: [(&str, &str); 1] = [(
-        "/Resources/ConsumerFunction/Properties/Events/Webhooks/Properties/ScalingConfig/MaximumConcurrency",
-        "the local cloud takes a parameter for a string here, and stops polling",
-    )];
+    const OTHERWISE: [(&str, &str); 3] = [
+        ("/Outputs/WebhookUrl/Value/Fn::If/2", "the local cloud's name for the API is not known everywhere"),
+        (
+            "/Resources/ConsumerFunction/Properties/Events/Webhooks/Properties/ScalingConfig/MaximumConcurrency",
+            "the local cloud takes a parameter for a string here, and stops polling",
+        ),
+        ("/Resources/Registration/Properties/Url/Fn::If/2", "as the output"),
+    ];
     let template = template();
     let resources = template["Resources"].as_object().unwrap();
     let behind = |condition: &str| -> BTreeSet<&str> {
@@ -412,14 +460,18 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     assert_eq!(behind("OwnDomain"), ["WebhookDomain", "WebhookDomainMapping"].into());
     assert_eq!(behind("AlarmsByEmail"), ["AlarmEmailSubscription"].into());
     assert_eq!(behind("WatchesSilence"), ["SilenceAlarm"].into());
+    assert_eq!(
+        behind("Registers"),
+        ["RegisterFunction", "RegisterLogGroup", "RegisterRole", "Registration"].into()
+    );
     assert!(behind("OwnKey").is_empty() && behind("Restored").is_empty());
     let conditions = names(&template["Conditions"]);
-    assert_eq!(conditions.len(), 6);
+    assert_eq!(conditions.len(), 7);
     let mut all = Vec::new();
     choices(&template, "", &mut all);
-    let local: Vec<&str> =
+    let local: BTreeSet<&str> =
         all.iter().filter(|(condition, _)| condition == "OnAws").map(|(_, path)| path.as_str()).collect();
-    assert_eq!(local, OTHERWISE.map(|(path, _)| path));
+    assert_eq!(local, OTHERWISE.map(|(path, _)| path).into());
     // `Local` is read by that condition and, for CodeDeploy, which the local cloud has not, in the one form
     // that SAM takes: a mapping, per function.
     let text = template.to_string();

@@ -5,6 +5,7 @@
 
 mod observed;
 mod permissions;
+mod registration;
 mod restored;
 mod way;
 
@@ -71,6 +72,14 @@ impl Deployed {
         left.sort_unstable();
         assert_eq!(left, ["local-cloud.log", "lock"]);
         std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// Puts a template where CloudFormation takes one from that is too large for a call.
+    async fn template_url(&self, template: String) -> String {
+        let s3 = aws_sdk_s3::config::Builder::from(&sdk(self.stack())).force_path_style(true).build();
+        let put = aws_sdk_s3::Client::from_conf(s3).put_object().bucket("smile-dev").key("changed.json");
+        put.body(template.into_bytes().into()).send().await.unwrap();
+        format!("{}/smile-dev/changed.json", self.stack().aws_endpoint)
     }
 
     /// Posts a body with whatever headers; gives the status and the answer's body.

@@ -50,7 +50,7 @@ impl Deployed {
         self.cloudformation
             .update_stack()
             .stack_name("smile")
-            .template_body(template.to_string())
+            .template_url(self.template_url(template.to_string()).await)
             .set_parameters(Some(parameters))
             .capabilities(Capability::CapabilityNamedIam)
             .capabilities(Capability::CapabilityAutoExpand)

@@ -1,0 +1,458 @@
+//! The stack's own function, called as CloudFormation calls it: a creation that fails is followed by a deletion,
+//! an update that fails by one back to what was there. Whichever call fails, the stack's outcome is right, and
+//! what is orphaned is reported.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use register::{Config, Envelope, Kind, Outcome, Register, Stacks, Status};
+use serde_json::{Value, json};
+use shared::smile_api::{Client, Patience};
+use smile_cli::simulate::{Failing, Simulator};
+
+use super::aws::{Aws, CutOff};
+use super::{A, NAME, NoWait, TestClock, URL, client, desired, for_good, registered, simulator, ways};
+
+const SECRET: &str = "arn:webhook";
+const CREDENTIALS: &str = "arn:credentials";
+const OTHER_URL: &str = "https://other.example.com/v1/webhooks/smile";
+const TIME: Duration = Duration::from_mins(1);
+
+/// A stack, Smile, and CloudFormation's part.
+struct Scene {
+    aws: Aws,
+    simulator: Simulator,
+    /// What goes wrong with AWS in the next request.
+    cut_off: Option<CutOff>,
+    physical_id: Option<String>,
+    /// Whether anything was reported.
+    reported: bool,
+    /// Every answer.
+    answers: Vec<(Kind, Status)>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let aws = Aws::default();
+        let simulator = simulator(&TestClock::start());
+        aws.set_secret(SECRET, &json!({ "current": A }));
+        aws.set_secret(CREDENTIALS, &json!({ "key": "simulator", "secret": "simulator" }));
+        Self { aws, simulator, cut_off: None, physical_id: None, reported: false, answers: Vec::new() }
+    }
+
+    fn properties(&self, url: &str, types: &str) -> Value {
+        json!({ "ServiceToken": "arn:function", "ServiceTimeout": "300", "ApiUrl": self.simulator.url(),
+            "CredentialsSecretArn": CREDENTIALS, "Name": NAME, "Url": url, "EventTypes": types,
+            "IncludePayload": "false" })
+    }
+
+    fn event(&self, kind: Kind, properties: &Value, old: Option<&Value>) -> Value {
+        let mut event = json!({ "RequestType": kind.word(), "ResponseURL": "https://hush.example.com/",
+            "StackId": "arn:stack", "RequestId": "request", "LogicalResourceId": "Registration",
+            "ResourceType": "AWS::CloudFormation::CustomResource", "ResourceProperties": properties });
+        if let Some(id) = &self.physical_id {
+            event["PhysicalResourceId"] = json!(id);
+        }
+        if let Some(old) = old {
+            event["OldResourceProperties"] = old.clone();
+        }
+        event
+    }
+
+    /// One request while the stack is in this state.
+    async fn request(
+        &mut self,
+        kind: Kind,
+        status: &str,
+        properties: &Value,
+        old: Option<&Value>,
+    ) -> Outcome {
+        self.aws.state().stack = Some(status.to_owned());
+        let sdk = self.aws.cut_off(self.cut_off.take());
+        let event = self.event(kind, properties, old);
+        let outcome =
+            register::handle(Ok(function(&sdk)), Some(Stacks::new(&sdk)), event, TIME).await.unwrap();
+        outcome.log();
+        let answer = &outcome.answer;
+        assert_eq!(
+            answer.reason.is_some() && answer.status == Status::Failed,
+            answer.status == Status::Failed
+        );
+        let told = format!("{answer:?} {outcome:?}");
+        assert!(!told.contains(A) && !told.contains("hush"), "{told}");
+        if kind != Kind::Create {
+            assert_eq!(Some(&answer.physical_resource_id), self.physical_id.as_ref(), "it stays the same");
+        }
+        self.physical_id = Some(answer.physical_resource_id.clone());
+        self.reported |= outcome.orphaned.is_some();
+        self.answers.push((kind, answer.status));
+        outcome
+    }
+
+    /// A creation of the stack, as far as it concerns the resource. Whether the stack is there.
+    async fn create(&mut self, properties: &Value) -> bool {
+        let outcome = self.request(Kind::Create, "CREATE_IN_PROGRESS", properties, None).await;
+        if outcome.answer.status == Status::Success {
+            return true;
+        }
+        let undone = self.request(Kind::Delete, "ROLLBACK_IN_PROGRESS", properties, None).await;
+        assert_eq!(undone.answer.status, Status::Success, "a rollback never fails");
+        self.physical_id = None;
+        false
+    }
+
+    /// An update of the stack. Whether the stack is the new one.
+    async fn update(&mut self, old: &Value, new: &Value) -> bool {
+        let outcome = self.request(Kind::Update, "UPDATE_IN_PROGRESS", new, Some(old)).await;
+        if outcome.answer.status == Status::Success {
+            return true;
+        }
+        let undone = self.request(Kind::Update, "UPDATE_ROLLBACK_IN_PROGRESS", old, Some(new)).await;
+        assert_eq!(undone.answer.status, Status::Success, "a rollback never fails");
+        false
+    }
+
+    async fn delete(&mut self, properties: &Value) {
+        let outcome = self.request(Kind::Delete, "DELETE_IN_PROGRESS", properties, None).await;
+        assert_eq!(outcome.answer.status, Status::Success, "a deletion never fails");
+        self.physical_id = None;
+    }
+
+    /// Smile has exactly these, or what it has too much was reported.
+    fn has(&self, right: &[(&str, usize)], what: &str) {
+        let found: Vec<(String, usize)> =
+            registered(&self.simulator).into_iter().map(|found| (found.1, found.2)).collect();
+        let right: Vec<(String, usize)> =
+            right.iter().map(|(url, types)| ((*url).to_owned(), *types)).collect();
+        assert!(found == right || self.reported, "{what}: {found:?} instead of {right:?}, unreported");
+    }
+}
+
+fn function(sdk: &aws_types::SdkConfig) -> Arc<Register> {
+    let config = Config { secret_arn: SECRET.to_owned(), credentials_arn: CREDENTIALS.to_owned() };
+    let patience = Patience { tries: 1, ..Patience::default() };
+    let client = |settings: &_| Client::new(settings, NoWait::default());
+    Arc::new(Register::with_client(sdk, &config, patience, client))
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone)]
+enum Trouble {
+    Smile(Vec<Failing>),
+    Aws(CutOff),
+}
+
+/// One call of Smile's after so many, alone or with all after it, in every way; and one of AWS's.
+fn troubles(at: u32) -> Vec<Trouble> {
+    let once = ways(at).into_iter().map(|failing| Trouble::Smile(vec![failing]));
+    let for_good = ways(at).into_iter().map(|failing| Trouble::Smile(for_good(failing).into()));
+    let aws = Trouble::Aws(CutOff { after: at, effect: false });
+    once.chain(for_good).chain([aws]).collect()
+}
+
+impl Scene {
+    fn make(&mut self, trouble: &Trouble) {
+        match trouble {
+            Trouble::Smile(all) => all.iter().for_each(|failing| self.simulator.fail(failing.clone())),
+            Trouble::Aws(at) => self.cut_off = Some(*at),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stack_is_created_changed_rotated_and_deleted() {
+    let mut scene = Scene::new();
+    let (first, types, moved) = (
+        scene.properties(URL, "ALL_EVENTS"),
+        scene.properties(URL, "USER_CREATED,ACCOUNT_CREATED"),
+        scene.properties(OTHER_URL, "USER_CREATED,ACCOUNT_CREATED"),
+    );
+    assert!(scene.create(&first).await);
+    scene.has(&[(URL, 1)], "created");
+    let id = scene.physical_id.clone();
+    assert_eq!(id.as_deref(), Some("smile-registration:smile-receiver"));
+    assert!(scene.update(&first, &types).await);
+    scene.has(&[(URL, 2)], "other types");
+    // A rotation is half done when the URL changes: what is registered is accepted, whichever it is.
+    scene.aws.set_secret(SECRET, &json!({ "current": A, "pending": "b" }));
+    assert!(scene.update(&types, &moved).await);
+    scene.has(&[(OTHER_URL, 2)], "another URL");
+    scene.aws.set_secret(SECRET, &json!({ "current": "b" }));
+    assert!(scene.update(&moved, &first).await);
+    scene.has(&[(URL, 1)], "back, after the rotation");
+    assert_eq!(registered(&scene.simulator)[0].4, "b");
+    assert_eq!(scene.physical_id, id);
+    scene.delete(&first).await;
+    scene.has(&[], "deleted");
+    assert!(!scene.reported);
+}
+
+#[tokio::test]
+async fn what_a_rotation_brings_in_is_left_alone() {
+    let mut scene = Scene::new();
+    let properties = scene.properties(URL, "ALL_EVENTS");
+    scene.create(&properties).await;
+    scene.aws.set_secret(SECRET, &json!({ "current": A, "pending": "b" }));
+    let pending = desired(URL).with_secret(&shared::smile_api::SecretText::new("b"));
+    client(&scene.simulator, 1).create_webhook(&pending.request()).unwrap();
+    assert!(scene.update(&properties, &properties).await);
+    let secrets: Vec<String> = registered(&scene.simulator).into_iter().map(|found| found.4).collect();
+    assert_eq!(secrets, ["b"], "the rotation's next step, done by the way");
+}
+
+#[tokio::test]
+async fn whichever_call_fails_a_creation_is_whole_or_undone() {
+    let (mut made, mut undone, mut reported) = (0, 0, 0);
+    for at in 0..8 {
+        for trouble in troubles(at) {
+            let mut scene = Scene::new();
+            let properties = scene.properties(URL, "ALL_EVENTS");
+            scene.make(&trouble);
+            let what = format!("{trouble:?}");
+            if scene.create(&properties).await {
+                made += 1;
+                scene.has(&[(URL, 1)], &what);
+                assert!(!scene.reported, "{what}");
+            } else {
+                undone += 1;
+                scene.has(&[], &what);
+            }
+            reported += usize::from(scene.reported);
+        }
+    }
+    assert!(made > 10 && undone > 15 && reported > 5, "{made} {undone} {reported}");
+}
+
+#[tokio::test]
+async fn whichever_call_fails_an_update_is_whole_or_undone() {
+    let (mut made, mut undone, mut reported) = (0, 0, 0);
+    for change in [(URL, "USER_CREATED,ACCOUNT_CREATED", 2), (OTHER_URL, "ALL_EVENTS", 1)] {
+        for at in 0..10 {
+            for trouble in troubles(at) {
+                let mut scene = Scene::new();
+                let old = scene.properties(URL, "ALL_EVENTS");
+                let new = scene.properties(change.0, change.1);
+                assert!(scene.create(&old).await);
+                scene.make(&trouble);
+                let what = format!("{change:?} {trouble:?}");
+                if scene.update(&old, &new).await {
+                    made += 1;
+                    scene.has(&[(change.0, change.2)], &what);
+                } else {
+                    undone += 1;
+                    scene.has(&[(URL, 1)], &what);
+                }
+                reported += usize::from(scene.reported);
+            }
+        }
+    }
+    assert!(made > 20 && undone > 30 && reported > 10, "{made} {undone} {reported}");
+}
+
+#[tokio::test]
+async fn whichever_call_fails_a_deletion_goes_on_and_reports() {
+    let (mut clean, mut reported) = (0, 0);
+    for at in 0..5 {
+        for trouble in troubles(at) {
+            let mut scene = Scene::new();
+            let properties = scene.properties(URL, "ALL_EVENTS");
+            assert!(scene.create(&properties).await);
+            scene.make(&trouble);
+            scene.delete(&properties).await;
+            scene.has(&[], &format!("{trouble:?}"));
+            if scene.reported { reported += 1 } else { clean += 1 }
+        }
+    }
+    assert!(clean > 10 && reported > 10, "{clean} {reported}");
+}
+
+#[tokio::test]
+async fn the_rollback_of_the_update_that_added_the_resource_leaves_what_was_there() {
+    for failing in [None, Some(0), Some(1), Some(2)] {
+        let mut scene = Scene::new();
+        client(&scene.simulator, 1).create_webhook(&desired(URL).request()).unwrap();
+        let properties = scene.properties(URL, "ALL_EVENTS");
+        if let Some(at) = failing {
+            scene.simulator.fail(Failing::nth(at, 500));
+        }
+        scene.request(Kind::Create, "UPDATE_IN_PROGRESS", &properties, None).await;
+        scene.simulator.stop_failing();
+        let outcome = scene
+            .request(Kind::Delete, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", &properties, None)
+            .await;
+        assert_eq!((outcome.answer.status, outcome.orphaned), (Status::Success, None));
+        assert_eq!(registered(&scene.simulator).len(), 1, "{failing:?}");
+        // With the stack's end it goes.
+        scene.delete(&properties).await;
+        scene.has(&[], "deleted");
+    }
+    // One that this update made goes with it.
+    let mut scene = Scene::new();
+    let properties = scene.properties(URL, "ALL_EVENTS");
+    scene.request(Kind::Create, "UPDATE_IN_PROGRESS", &properties, None).await;
+    scene.request(Kind::Delete, "UPDATE_ROLLBACK_IN_PROGRESS", &properties, None).await;
+    scene.has(&[], "made and undone");
+    assert!(!scene.reported);
+}
+
+#[tokio::test]
+async fn another_account_or_another_api_is_gone_to_and_what_cannot_be_reached_is_reported() {
+    let mut scene = Scene::new();
+    let old = scene.properties(URL, "ALL_EVENTS");
+    scene.create(&old).await;
+    // Another environment of Smile's, with credentials that the first does not take.
+    let other = Scene::new();
+    let mut new = other.properties(URL, "ALL_EVENTS");
+    new["CredentialsSecretArn"] = json!("arn:other");
+    let outcome = scene.request(Kind::Update, "UPDATE_IN_PROGRESS", &new, Some(&old)).await;
+    assert_eq!(outcome.answer.status, Status::Success);
+    other.has(&[(URL, 1)], "the new one");
+    // These credentials do work there, so that nothing is left.
+    scene.has(&[], "the old one");
+    assert!(!scene.reported);
+    // The same API and other credentials: whose they are is not known.
+    let mut again = new.clone();
+    again["CredentialsSecretArn"] = json!("arn:third");
+    let outcome = scene.request(Kind::Update, "UPDATE_IN_PROGRESS", &again, Some(&new)).await;
+    assert_eq!((outcome.answer.status, outcome.orphaned), (Status::Success, None), "the same account");
+    other.simulator.world(|world| world.webhooks.clear());
+    let outcome = scene.request(Kind::Update, "UPDATE_IN_PROGRESS", &new, Some(&again)).await;
+    assert!(outcome.orphaned.unwrap().unknown, "another account: it had to be made there");
+}
+
+#[tokio::test]
+async fn it_answers_whatever_happens() {
+    let scene = Scene::new();
+    let sdk = scene.aws.sdk();
+    let good = scene.properties(URL, "ALL_EVENTS");
+    let handle = async |register, stacks, event, time| register::handle(register, stacks, event, time).await;
+    let cases = [
+        // What makes no sense.
+        (json!({ "ResponseURL": "u" }), Status::Success),
+        (json!({ "ResponseURL": "u", "RequestType": "Create" }), Status::Failed),
+        (json!({ "ResponseURL": "u", "RequestType": "Delete" }), Status::Success),
+        (scene.event(Kind::Create, &json!({ "Url": URL }), None), Status::Failed),
+        (
+            scene.event(Kind::Create, &scene.properties("http://example.com/", "ALL_EVENTS"), None),
+            Status::Failed,
+        ),
+        (scene.event(Kind::Create, &scene.properties(URL, "all"), None), Status::Failed),
+        (scene.event(Kind::Delete, &json!("nothing"), None), Status::Success),
+    ];
+    for (event, status) in cases {
+        let what = event.to_string();
+        let outcome = handle(Ok(function(&sdk)), Some(Stacks::new(&sdk)), event, TIME).await.unwrap();
+        assert_eq!((outcome.answer.status, outcome.orphaned), (status, None), "{what}");
+        assert!(!outcome.answer.physical_resource_id.is_empty());
+    }
+    assert!(handle(Ok(function(&sdk)), None, json!({}), TIME).await.is_none());
+    assert!(registered(&scene.simulator).is_empty());
+
+    // A panic, a start that failed, no time at all.
+    let config = Config { secret_arn: SECRET.to_owned(), credentials_arn: CREDENTIALS.to_owned() };
+    let panics: Arc<Register> =
+        Arc::new(Register::with_client(&sdk, &config, Patience::default(), |_| panic!("on purpose")));
+    scene.aws.state().stack = Some("UPDATE_IN_PROGRESS".to_owned());
+    for (kind, status) in
+        [(Kind::Create, Status::Failed), (Kind::Update, Status::Failed), (Kind::Delete, Status::Success)]
+    {
+        let event = || scene.event(kind, &good, Some(&good));
+        for (register, stacks, time, words) in [
+            (Ok(Arc::clone(&panics)), Some(Stacks::new(&sdk)), TIME, "panicked"),
+            (Err("no variable".to_owned()), Some(Stacks::new(&sdk)), TIME, "no variable"),
+            (Ok(function(&sdk)), Some(Stacks::new(&sdk)), Duration::from_secs(14), "stopped before"),
+        ] {
+            let outcome = handle(register, stacks, event(), time).await.unwrap();
+            let reason = outcome.answer.reason.unwrap();
+            assert_eq!(outcome.answer.status, status, "{kind:?} {reason}");
+            assert!(reason.contains(words), "{reason}");
+            assert_eq!(outcome.orphaned.is_some(), kind == Kind::Delete, "{reason}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_smile_that_does_not_answer_is_not_waited_for_beyond_the_time() {
+    // Listens, and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut scene = Scene::new();
+    let mut properties = scene.properties(URL, "ALL_EVENTS");
+    properties["ApiUrl"] = json!(format!("http://{}/v1", silent.local_addr().unwrap()));
+    scene.physical_id = Some("smile-registration:smile-receiver".to_owned());
+    scene.aws.state().stack = Some("UPDATE_ROLLBACK_IN_PROGRESS".to_owned());
+    let sdk = scene.aws.sdk();
+    let since = std::time::Instant::now();
+    let event = scene.event(Kind::Update, &properties, Some(&properties));
+    let time = Duration::from_secs(1);
+    let outcome = register::handle(Ok(function(&sdk)), Some(Stacks::new(&sdk)), event, time).await.unwrap();
+    assert!(since.elapsed() < Duration::from_secs(5));
+    assert_eq!(outcome.answer.status, Status::Success, "a rollback never fails");
+    assert!(outcome.orphaned.unwrap().unknown);
+    assert!(Envelope::read(&json!({})).is_none());
+}
+
+/// Takes answers, as S3 takes them for CloudFormation.
+fn mailbox() -> (String, Arc<std::sync::Mutex<Vec<Value>>>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/answer", listener.local_addr().unwrap());
+    let answers = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let taken = Arc::clone(&answers);
+    std::thread::spawn(move || {
+        loop {
+            let mut reader = BufReader::new(listener.accept().unwrap().0);
+            let (mut head, mut line) = (String::new(), String::new());
+            while reader.read_line(&mut line).unwrap() > 2 {
+                head += &line.to_lowercase();
+                line.clear();
+            }
+            let length = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            reader.read_exact(&mut body).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            reader.into_inner().write_all(answer).unwrap();
+            taken.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+        }
+    });
+    (url, answers)
+}
+
+#[tokio::test]
+async fn the_binary_answers_even_when_it_could_not_start() {
+    let dir = crate::support::it_dir().join(format!("../../target/it/register-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let (url, answers) = mailbox();
+    let scene = Scene::new();
+    let mut event = scene.event(Kind::Create, &scene.properties(URL, "ALL_EVENTS"), None);
+    event["ResponseURL"] = json!(url);
+    let deletion = json!({ "ResponseURL": url, "RequestType": "Delete", "PhysicalResourceId": "p" });
+    let variables = [("SMILE_WEBHOOK_SECRET_ARN", SECRET), ("SMILE_CREDENTIALS_SECRET_ARN", CREDENTIALS)];
+    for (variables, words) in [
+        (&variables[..1], "SMILE_CREDENTIALS_SECRET_ARN is not set"),
+        // Secrets Manager quotes what it was asked for, and the credentials are nonsense.
+        (&variables[..], "credentials of Smile's API cannot be used"),
+    ] {
+        let mut function = crate::process::Running::start(&dir, "register", variables, |target, request| {
+            assert_eq!(target, "secretsmanager.GetSecretValue");
+            let text = if request["SecretId"] == SECRET {
+                json!({ "current": A }).to_string()
+            } else {
+                A.to_owned()
+            };
+            (200, json!({ "SecretString": text, "VersionId": "1" }).to_string().into_bytes())
+        })
+        .await;
+        for event in [&event, &deletion, &json!({ "RequestType": "Create" })] {
+            function.invoke(event.clone()).await;
+        }
+        let given = std::mem::take(&mut *answers.lock().unwrap());
+        assert_eq!(given.len(), 2, "{given:?}");
+        assert_eq!(given[0]["Status"], "FAILED");
+        assert!(given[0]["Reason"].as_str().unwrap().contains(words), "{given:?}");
+        assert_eq!((&given[1]["Status"], &given[1]["PhysicalResourceId"]), (&json!("SUCCESS"), &json!("p")));
+        let log = function.log();
+        assert!(!log.contains(A) && !log.contains(&url), "{log}");
+        crate::personal::every_line_is_json_with_known_fields(&log);
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
