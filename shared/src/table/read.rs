@@ -157,6 +157,9 @@ fn insert(state: &mut State, item: &Item) -> Result<(), Fault> {
         .map(|(name, value)| Ok((name.clone(), serde_dynamo::from_attribute_value(value.clone())?)))
         .collect::<Result<_, serde_dynamo::Error>>()
         .map_err(|error| Fault::Retry(format!("the state of {entity} cannot be read: {error}")))?;
-    state.insert(entity, registers);
+    // An item can be there for a mark alone, such as that it is to be erased.
+    if !registers.is_empty() {
+        state.insert(entity, registers);
+    }
     Ok(())
 }
