@@ -74,6 +74,10 @@ ids! {
     RecordId;
     /// A verification.
     VerificationId;
+    /// A webhook that is registered at Smile.
+    WebhookId;
+    /// A task. Webhooks do not name it.
+    TaskId;
 }
 
 #[cfg(test)]

@@ -10,53 +10,11 @@ use serde_json::value::RawValue;
 
 use super::SecretText;
 use crate::event::{EventType, MonitorStatus, SourceType, TaskType};
-use crate::id::{AccountId, ArchiveId, IdLength, InviteId, MAX_ID_BYTES, UserId};
+use crate::id::{AccountId, ArchiveId, InviteId, UserId};
+pub use crate::id::{TaskId, WebhookId};
 
 /// The word that subscribes to every type, those of tomorrow included.
 pub const ALL_EVENTS: &str = "ALL_EVENTS";
-
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Checks the length: 1 to 256 bytes.
-            pub fn new(id: impl Into<String>) -> Result<Self, IdLength> {
-                let id = id.into();
-                if (1..=MAX_ID_BYTES).contains(&id.len()) { Ok(Self(id)) } else { Err(IdLength(id.len())) }
-            }
-
-            /// The id as the vendor wrote it.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = IdLength;
-
-            fn try_from(id: String) -> Result<Self, IdLength> {
-                Self::new(id)
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )*};
-}
-
-ids! {
-    /// A registered webhook.
-    WebhookId;
-    /// A task. Webhooks do not name it.
-    TaskId;
-}
 
 /// A webhook to register (Smile, `WebhookPostRequest`).
 #[derive(Debug, Clone, Serialize)]
