@@ -108,6 +108,12 @@ pub fn told<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Strin
     }
 }
 
+/// The same without the message, for calls that carry somebody's data: a message about it could quote it.
+pub fn told_by_code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> String {
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    code.map_or_else(|| told(error), str::to_owned)
+}
+
 /// The HTTP client of all of the project's programs: rustls with ring, trusting Amazon's roots or the
 /// certificates in the file.
 pub fn http_client(ca_bundle: Option<&Path>) -> std::io::Result<SharedHttpClient> {

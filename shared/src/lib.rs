@@ -11,14 +11,22 @@
 //! | [`id`] | checked ids |
 //! | [`event`] | the envelope, the 37 event types and what is read of their data |
 //! | [`job`] | the message on the queue |
+//! | [`callback`] | what the Wink Widget says in the user's browser |
+//! | [`problem`] | what the HTTP functions answer when something is wrong |
 //! | [`state`] | registers, versions, the fold and the read view |
+//! | `session` | the token of a browser's session, behind `session` |
 //! | `aws`, `queue`, `secret_store`, `table` | adapters, behind features of these names |
+//! | `secret_cache` | secrets at hand, and when they are fetched again; behind `secret-store` |
+//! | `bus` | the event bus and the allow list of what stands on it, behind `bus` |
 //! | `smile_api` | a client of Smile's own API, behind `smile-api` |
 //! | `registration` | the webhook's registration at Smile and the rotation of its secret, behind `smile-api` |
 //! | `variables`, `metrics`, `log` | what a function's `main` needs, behind `lambda` |
 
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "bus")]
+pub mod bus;
+pub mod callback;
 pub mod event;
 pub mod id;
 pub mod job;
@@ -26,13 +34,18 @@ pub mod job;
 pub mod log;
 #[cfg(feature = "lambda")]
 pub mod metrics;
+pub mod problem;
 #[cfg(feature = "queue")]
 pub mod queue;
 #[cfg(feature = "smile-api")]
 pub mod registration;
 #[cfg(feature = "secret-store")]
+pub mod secret_cache;
+#[cfg(feature = "secret-store")]
 pub mod secret_store;
 pub mod secrets;
+#[cfg(feature = "session")]
+pub mod session;
 #[cfg(feature = "smile-api")]
 pub mod smile_api;
 pub mod source;

@@ -64,8 +64,18 @@ metrics! {
     TooLarge, from webhook;
     /// Authentic webhooks that SQS did not take.
     QueueUnavailable, from webhook;
-    /// Requests that could not be checked, since there was no secret.
-    SecretUnavailable, from webhook;
+    /// Requests that could not be checked or answered, since there was no secret.
+    SecretUnavailable, from webhook callback link;
+    /// Callbacks that SQS holds, by name.
+    CallbackReceived by Type, from callback;
+    /// Requests of browsers, and items of their batches, that were refused, by reason.
+    CallbackRefused by Reason, from callback;
+    /// Requests of browsers of which SQS did not take everything.
+    CallbackQueueUnavailable, from callback;
+    /// Link tokens that were handed out, by kind: `new` user, `existing` one, or `refresh`.
+    Linked by Kind, from link;
+    /// Requests for link tokens that failed, by reason.
+    LinkRefused by Reason, from link;
     /// Events that were stored for the first time, by type.
     Stored by Type, from consumer;
     /// Those among them that changed no state, by reason.
@@ -75,6 +85,10 @@ metrics! {
     /// Webhooks that cannot be filed, by reason: the webhook function counts those it can tell, the consumer
     /// those that are in quarantine.
     Quarantined by Reason, from webhook consumer;
+    /// Callbacks in quarantine, by reason. Apart from webhooks: a browser can cause it.
+    CallbackQuarantined by Reason, from consumer;
+    /// Accounts that a browser said to be connected and that no webhook had confirmed in time.
+    UnconfirmedConnection, from consumer;
     /// Messages that were given back to the queue.
     Retried, from consumer;
     /// Deployments after which something may be registered at Smile that should not be.

@@ -28,6 +28,12 @@ impl Secret {
             other => Err(SecretLength(other)),
         }
     }
+
+    /// The key itself, for other codes than the vendor's.
+    #[cfg(feature = "session")]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl std::fmt::Debug for Secret {

@@ -28,6 +28,7 @@ const INLINE_LIST_LIMIT: usize = 300;
 
 /// Ids and facts of one event. A field is `None`, or empty, where the event does not say it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Facts {
     /// Whose event it is.
@@ -87,6 +88,12 @@ pub struct Facts {
     /// The id of the one thing added: an identity, a rating, an insight, a link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
+    /// The widget's screen that a callback names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub screen: Option<String>,
+    /// Why the widget was closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The ids of what was updated.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub updated_ids: Vec<String>,

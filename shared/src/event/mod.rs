@@ -7,10 +7,11 @@
 //! cannot be filed at all: [`Unreadable`].
 
 mod facts;
-mod words;
+pub(crate) mod words;
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -119,6 +120,18 @@ impl<'a> Envelope<'a> {
     /// Reads ids and facts out of the data. Fails only on an id outside its bounds.
     pub fn facts(&self) -> Result<Facts, Unreadable> {
         Facts::read(self.data)
+    }
+
+    /// `createdAt` as the instant it is, if it is one that a version can be made of: years outside four
+    /// digits would break its fixed width.
+    pub(crate) fn occurred_at(&self) -> Option<Timestamp> {
+        let at: Timestamp = self.created_at.as_deref()?.parse().ok()?;
+        (at.as_second() >= -62_135_596_800).then_some(at)
+    }
+
+    /// The data, unread.
+    pub(crate) fn raw_data(&self) -> Option<&'a RawValue> {
+        self.data
     }
 
     /// Whether the version is one whose meaning is known: 1, however it is written.

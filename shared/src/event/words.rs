@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal,)* })*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident { $($variant:ident = $word:literal,)* })*) => {$(
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[expect(missing_docs, reason = "each variant is the vendor's word of the same name")]
         pub enum $name {
@@ -45,6 +45,17 @@ macro_rules! words {
             }
         }
 
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                let known: &[&str] = &[$($word),*];
+                $crate::event::words::schema(concat!($($doc),*), known)
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
@@ -57,6 +68,16 @@ macro_rules! words {
             }
         }
     )*};
+}
+
+pub(crate) use words;
+
+/// A text, with the words that are known for examples: no list that ends, since the vendor's grows.
+#[cfg(feature = "openapi")]
+pub(crate) fn schema(doc: &str, known: &[&str]) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    let text = ObjectBuilder::new().schema_type(Type::String).description(Some(doc.trim()));
+    text.examples(known.iter().map(|word| serde_json::json!(word))).into()
 }
 
 words! {
@@ -148,7 +169,7 @@ impl EventType {
 }
 
 /// The text of a JSON value, if it is one.
-pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+pub(crate) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     /// `Cow` alone would always be owned.
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

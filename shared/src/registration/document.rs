@@ -109,6 +109,13 @@ impl Document {
         Some(Self { current, pending: None, previous: Some(previous), rest: self.rest.clone() })
     }
 
+    /// With another current secret at once, and the present one valid until then, or no longer.
+    #[must_use]
+    pub fn replaced(&self, current: SecretText, until: Option<Timestamp>) -> Self {
+        let previous = until.map(|not_after| Previous { secret: self.current.clone(), not_after });
+        Self { current, pending: None, previous, rest: self.rest.clone() }
+    }
+
     /// Without a previous secret.
     #[must_use]
     pub fn without_previous(&self) -> Self {

@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
 
 use super::document::Document;
-use crate::aws::told;
+use crate::aws::told_by_code;
 use crate::secrets::UnusableSecrets;
 
 /// The label in use.
@@ -110,8 +110,6 @@ impl Vault {
     }
 }
 
-/// The service's code, where there is one: a message about what was written could quote it.
 fn unavailable<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> NoVault {
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-    NoVault::Unavailable(code.map_or_else(|| told(error), str::to_owned))
+    NoVault::Unavailable(told_by_code(error))
 }

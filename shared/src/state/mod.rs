@@ -5,6 +5,9 @@
 //! version. That makes the state the same for any order and any repetition of the same events:
 //! a maximum asks neither when nor how often. No event is ever combined with what was there before.
 //!
+//! What a browser says ([`crate::callback`]) is folded by the same rule, into items of its own. One kind of
+//! item there, the funnel, keeps the smallest version: the first time of each screen.
+//!
 //! Revocation is a register of its own, beside the connection it ends: a disconnection that arrives
 //! after a later connection must still take hold, and a register shared with the connection would
 //! drop it as old. So is a link that succeeded: the next link task must not make it unknown.
@@ -20,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use self::rules::{Unfolded, is_revocation, write};
+pub(crate) use self::rules::{fields, text};
 use crate::id::{AccountId, ArchiveId, EventId, InviteId, RecordId, UserId, VerificationId};
 
 /// How far ahead of its receipt an event may be dated and still be believed. A register is written
@@ -53,7 +57,7 @@ impl BodyHash {
     }
 }
 
-fn base16(bytes: &[u8]) -> String {
+pub(crate) fn base16(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
@@ -68,7 +72,7 @@ fn base16(bytes: &[u8]) -> String {
 pub struct Version(String);
 
 impl Version {
-    fn new(created_at: Timestamp, rank: u8, id: &EventId, hash: &BodyHash) -> Self {
+    pub(crate) fn new(created_at: Timestamp, rank: u8, id: &EventId, hash: &BodyHash) -> Self {
         debug_assert!(rank < 10);
         Self(format!("{created_at:.9}|{rank}|{id}|{}", &hash.short()[..8]))
     }
@@ -89,9 +93,13 @@ impl Version {
     }
 }
 
+/// What begins the sort keys of everything that a browser wrote. It sorts after all that the vendor's server
+/// wrote, so that a reader has the latter first.
+pub(crate) const WIDGET: &str = "WIDGET";
+
 /// What a state item is about. Its two keys in the table follow from it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each variant is what its id names")]
+#[allow(missing_docs, reason = "most variants are what their ids name")]
 pub enum Entity {
     User(UserId),
     Account(UserId, AccountId),
@@ -99,6 +107,12 @@ pub enum Entity {
     Invite(UserId, InviteId),
     Record(RecordId),
     Verification(VerificationId),
+    /// What the user's browser said of the widget.
+    Widget(UserId),
+    /// When each screen was first shown, for one provider.
+    Funnel(UserId, String),
+    /// What the user's browser said of an account. No webhook writes it.
+    Claim(UserId, AccountId),
 }
 
 impl Entity {
@@ -111,7 +125,20 @@ impl Entity {
             Self::Invite(user, id) => (format!("USER#{user}"), format!("INVITE#{id}")),
             Self::Record(id) => (format!("RECORD#{id}"), "STATE".to_owned()),
             Self::Verification(id) => (format!("VERIFICATION#{id}"), "STATE".to_owned()),
+            Self::Widget(user) => (format!("USER#{user}"), WIDGET.to_owned()),
+            Self::Funnel(user, provider) => (format!("USER#{user}"), format!("{WIDGET}#FUNNEL#{provider}")),
+            Self::Claim(user, id) => (format!("USER#{user}"), format!("{WIDGET}#CLAIM#{id}")),
         }
+    }
+
+    /// Whether a browser wrote it, and not the vendor's server.
+    pub fn is_from_browser(&self) -> bool {
+        matches!(self, Self::Widget(_) | Self::Funnel(..) | Self::Claim(..))
+    }
+
+    /// Whether its registers keep the smallest version, the first time, instead of the greatest.
+    pub fn keeps_first(&self) -> bool {
+        matches!(self, Self::Funnel(..))
     }
 
     /// Reads the two keys back.
@@ -128,6 +155,12 @@ impl Entity {
             Some(("ACCOUNT", id)) => Some(Self::Account(user, AccountId::new(id).ok()?)),
             Some(("ARCHIVE", id)) => Some(Self::Archive(user, ArchiveId::new(id).ok()?)),
             Some(("INVITE", id)) => Some(Self::Invite(user, InviteId::new(id).ok()?)),
+            None if sk == WIDGET => Some(Self::Widget(user)),
+            Some((WIDGET, rest)) => match rest.split_once('#')? {
+                ("FUNNEL", provider) => Some(Self::Funnel(user, provider.to_owned())),
+                ("CLAIM", id) => Some(Self::Claim(user, AccountId::new(id).ok()?)),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -201,6 +234,9 @@ pub const REVOCATION: &str = "revocation";
 /// The register of a link task that succeeded: what connects an account whose provider needs no login.
 pub const LINKED: &str = "linked";
 
+/// The register of a browser's claim that says that nobody had confirmed it in time.
+pub const UNCONFIRMED: &str = "unconfirmed";
+
 /// What one event does to the state: it offers one register to one state item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
@@ -217,11 +253,13 @@ pub struct Write {
 pub struct State(BTreeMap<Entity, Registers>);
 
 impl State {
-    /// Keeps the register with the greater version.
+    /// Keeps the register with the greater version; in a funnel, with the smaller.
     pub fn apply(&mut self, write: Write) {
+        let keeps_first = write.entity.keeps_first();
         let registers = self.0.entry(write.entity).or_default();
         match registers.get(&write.register) {
-            Some(held) if held.v >= write.value.v => {}
+            Some(held) if keeps_first && held.v <= write.value.v => {}
+            Some(held) if !keeps_first && held.v >= write.value.v => {}
             _ => {
                 registers.insert(write.register, write.value);
             }
@@ -277,11 +315,17 @@ mod tests {
             Entity::Invite(user(), InviteId::new("i").unwrap()),
             Entity::Record(RecordId::new("STATE").unwrap()),
             Entity::Verification(VerificationId::new("v").unwrap()),
+            Entity::Widget(user()),
+            Entity::Funnel(user(), "sss_ph".to_owned()),
+            Entity::Funnel(user(), "-".to_owned()),
+            Entity::Claim(user(), AccountId::new("a#b").unwrap()),
         ] {
             let (pk, sk) = entity.keys();
             assert_eq!(Entity::from_keys(&pk, &sk), Some(entity));
         }
         assert_eq!(Entity::from_keys("EVENT#1", "EVENT"), None);
-        assert_eq!(Entity::from_keys("USER#u", "CONNECTION"), None);
+        for sk in ["CONNECTION", "WIDGET#", "WIDGET#OTHER#a", "WIDGET#CLAIM#"] {
+            assert_eq!(Entity::from_keys("USER#u", sk), None, "{sk}");
+        }
     }
 }

@@ -43,13 +43,7 @@ pub fn write(
     if !envelope.is_known_version() {
         return Err(Unfolded::Version);
     }
-    let created_at: Timestamp = envelope
-        .created_at
-        .as_deref()
-        .and_then(|text| text.parse().ok())
-        // Years outside four digits would break the fixed width of a version.
-        .filter(|at: &Timestamp| at.as_second() >= -62_135_596_800)
-        .ok_or(Unfolded::CreatedAtUnreadable)?;
+    let created_at = envelope.occurred_at().ok_or(Unfolded::CreatedAtUnreadable)?;
     if created_at.duration_since(received_at) > MAX_AHEAD {
         return Err(Unfolded::CreatedAtAhead);
     }
@@ -226,11 +220,11 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
     })
 }
 
-fn fields<const N: usize>(fields: [(&str, Option<Value>); N]) -> Fields {
+pub(crate) fn fields<const N: usize>(fields: [(&str, Option<Value>); N]) -> Fields {
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-fn text(word: Option<impl ToString>) -> Option<Value> {
+pub(crate) fn text(word: Option<impl ToString>) -> Option<Value> {
     word.map(|word| Value::Text(word.to_string()))
 }
 

@@ -2,17 +2,21 @@
 //!
 //! Times are UTC, ISO 8601, taken from the event that said it. What is not known is left out.
 
+mod widget;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use self::widget::{ClaimView, ErrorView, UploadsView, WidgetView};
 use super::{Entity, LINKED, REVOCATION, Register, Registers, State};
 use crate::event::{MonitorStatus, TaskType};
 use crate::id::{AccountId, ArchiveId, InviteId, RecordId, UserId, VerificationId};
 
 /// Everything known of one user.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UserView {
     /// The user.
     pub user: UserId,
@@ -31,10 +35,14 @@ pub struct UserView {
     /// Invitations, by id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub invites: Vec<InviteView>,
+    /// What the user's browser said of the widget. Never the server's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub widget: Option<WidgetView>,
 }
 
 /// A session in the widget.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionView {
     /// `IN_PROGRESS` or `COMPLETED`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +60,7 @@ pub struct SessionView {
 
 /// One linked account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountView {
     /// The account.
     pub account: AccountId,
@@ -60,6 +69,9 @@ pub struct AccountView {
     /// `PENDING`, `ERROR`, `CONNECTED`, `DISCONNECTED`, or `UNKNOWN` when no event has said it.
     #[serde(flatten)]
     pub standing: Standing,
+    /// What the user's browser claims. Never the server's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimView>,
     /// Who runs the account.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
@@ -73,6 +85,7 @@ pub struct AccountView {
 
 /// One archive of uploaded files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ArchiveView {
     /// The archive.
     pub archive: ArchiveId,
@@ -88,6 +101,7 @@ pub struct ArchiveView {
 
 /// Where an account or an archive stands in its life cycle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Standing {
     /// The state's name.
     pub status: String,
@@ -104,6 +118,7 @@ pub struct Standing {
 
 /// What has been done about an account or an archive.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkView {
     /// The last sync.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +133,7 @@ pub struct WorkView {
 
 /// Whether an account is watched.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MonitorView {
     /// The vendor's word.
     pub status: MonitorStatus,
@@ -128,6 +144,7 @@ pub struct MonitorView {
 
 /// One sync of an account.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SyncView {
     /// `SUCCEEDED` or `FAILED`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,6 +159,7 @@ pub struct SyncView {
 
 /// One task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TaskView {
     /// `STARTED` or `FINISHED`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +180,7 @@ pub struct TaskView {
 
 /// The last change of one data point.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DataView {
     /// `ADDED` or `UPDATED`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +210,7 @@ pub struct DataView {
 
 /// One invitation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InviteView {
     /// The invite.
     pub invite: InviteId,
@@ -206,6 +226,7 @@ pub struct InviteView {
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordView {
     /// The record.
     pub record: RecordId,
@@ -225,6 +246,7 @@ pub struct RecordView {
 
 /// One verification.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerificationView {
     /// The verification.
     pub verification: VerificationId,
@@ -280,14 +302,9 @@ impl StateView {
                         at: at(register),
                     });
             }
-            Entity::Account(user, account) => self.user(user).accounts.push(AccountView {
-                account: account.clone(),
-                user: user.clone(),
-                standing: account_standing(registers),
-                providers: providers(registers),
-                monitor: registers.get("sync").and_then(monitor),
-                work: work(registers),
-            }),
+            Entity::Account(user, account) => {
+                self.user(user).accounts.push(AccountView::new(user, account, registers));
+            }
             Entity::Archive(user, archive) => self.user(user).archives.push(ArchiveView {
                 archive: archive.clone(),
                 user: user.clone(),
@@ -326,6 +343,20 @@ impl StateView {
                 };
                 self.verifications.insert(verification.clone(), view);
             }
+            Entity::Widget(user) => self.widget(user).tell(registers),
+            Entity::Funnel(user, provider) => self.widget(user).funnel_of(provider, registers),
+            Entity::Claim(user, account) => {
+                let accounts = &mut self.user(user).accounts;
+                // Accounts come before claims.
+                let known = accounts.iter().position(|known| known.account == *account);
+                let beside = known.map(|known| &accounts[known].standing);
+                let Some(claim) = ClaimView::beside(registers, beside) else { return };
+                let account = match known {
+                    Some(known) => &mut accounts[known],
+                    None => accounts.push_mut(AccountView::new(user, account, &Registers::new())),
+                };
+                account.claim = Some(claim);
+            }
         }
     }
 
@@ -337,7 +368,26 @@ impl StateView {
             accounts: Vec::new(),
             archives: Vec::new(),
             invites: Vec::new(),
+            widget: None,
         })
+    }
+
+    fn widget(&mut self, user: &UserId) -> &mut WidgetView {
+        self.user(user).widget.get_or_insert_default()
+    }
+}
+
+impl AccountView {
+    fn new(user: &UserId, account: &AccountId, registers: &Registers) -> Self {
+        Self {
+            account: account.clone(),
+            user: user.clone(),
+            standing: account_standing(registers),
+            claim: None,
+            providers: providers(registers),
+            monitor: registers.get("sync").and_then(monitor),
+            work: work(registers),
+        }
     }
 }
 

@@ -43,8 +43,8 @@ pub struct Record<'a> {
     pub hash: &'a BodyHash,
     /// How it came.
     pub job: &'a Job,
-    /// The register that it writes, or why it writes none.
-    pub write: Result<&'a Write, Unfolded>,
+    /// The registers that it writes, or why it writes none. A webhook writes exactly one.
+    pub writes: Result<&'a [Write], Unfolded>,
     /// Now.
     pub stored_at: Timestamp,
     /// When event and body may go.
@@ -75,6 +75,7 @@ pub enum Stored {
 
 /// An event as it is read back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Event))]
 pub struct StoredEvent {
     /// The vendor's id.
     pub id: String,
@@ -87,7 +88,7 @@ pub struct StoredEvent {
     /// When it happened, as it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
-    /// `webhook` or `reconcile`.
+    /// `webhook`, `reconcile` or `callback`.
     pub source: String,
     /// When we received it first.
     pub received_at: Timestamp,
@@ -110,7 +111,7 @@ pub struct StoredEvent {
     /// The state item that it wrote to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
-    /// The register that it wrote.
+    /// The register that it wrote; of two, the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register: Option<String>,
     /// Why it wrote none.
@@ -122,7 +123,7 @@ pub struct StoredEvent {
 }
 
 impl Table {
-    /// Stores an event: its register, then itself. Safe to repeat at any point.
+    /// Stores an event: its registers, then itself. Safe to repeat at any point.
     pub async fn record(&self, record: Record<'_>) -> Result<Stored, Fault> {
         if record.facts.subjects.len() > MAX_SUBJECTS {
             return Err(Fault::Poison(Poison::ItemTooLarge));
@@ -196,13 +197,22 @@ impl Table {
         Ok(true)
     }
 
-    /// Offers the register to its item. Says whether that item is revoked.
+    /// Offers each register to its item. Says whether one of these is revoked.
     async fn write_state(&self, record: &Record<'_>) -> Result<bool, Fault> {
-        let write = match record.write {
-            Ok(write) => write,
+        let writes = match record.writes {
+            Ok(writes) => writes,
             Err(_) if is_revocation(&record.envelope.kind) => return self.revoke_undated(record).await,
             Err(_) => return Ok(false),
         };
+        let mut revoked = false;
+        for write in writes {
+            revoked |= self.offer(record, write).await?;
+        }
+        Ok(revoked)
+    }
+
+    /// Offers one register to its item. Says whether that item is revoked.
+    async fn offer(&self, record: &Record<'_>, write: &Write) -> Result<bool, Fault> {
         let (pk, sk) = write.entity.keys();
         let value = serde_dynamo::to_attribute_value(&write.value)
             .map_err(|error| Fault::Retry(format!("a register cannot be written: {error}")))?;
@@ -213,7 +223,11 @@ impl Table {
             .table_name(&self.name)
             .key("pk", text(pk))
             .key("sk", text(sk))
-            .condition_expression("attribute_not_exists(#register) OR #register.v < :version")
+            .condition_expression(if write.entity.keeps_first() {
+                "attribute_not_exists(#register) OR #register.v > :version"
+            } else {
+                "attribute_not_exists(#register) OR #register.v < :version"
+            })
             .expression_attribute_names("#register", &write.register)
             .expression_attribute_values(":register", value)
             .expression_attribute_values(":version", text(write.value.v.as_str()))
@@ -227,6 +241,13 @@ impl Table {
                 .expression_attribute_names("#order", "order")
                 .expression_attribute_values(":owner", text(owner))
                 .expression_attribute_values(":order", text("STATE"));
+        }
+        // What a browser said ends with the events that it is made of. The vendor's state stays.
+        if write.entity.is_from_browser() {
+            set.push_str(", #expires = :expires");
+            update = update
+                .expression_attribute_names("#expires", "expires")
+                .expression_attribute_values(":expires", number(record.expires.as_second()));
         }
         if write.register == REVOCATION {
             set.push_str(", #erase = :erase, #due = :due");
@@ -249,7 +270,8 @@ impl Table {
 
     /// Whether any other account or archive that the event carries something of is revoked.
     async fn any_revoked(&self, record: &Record<'_>) -> Result<bool, Fault> {
-        let written = record.write.ok().map(|write| write.entity.keys());
+        let written: Vec<_> =
+            record.writes.iter().flat_map(|writes| *writes).map(|write| write.entity.keys()).collect();
         let (mut users, mut owned) = (Vec::new(), Vec::new());
         for subject in &record.facts.subjects {
             match subject {
@@ -266,7 +288,7 @@ impl Table {
                 _ => keys.extend(self.keys_by_own_id(&subject).await?),
             }
         }
-        keys.retain(|key| Some(key) != written.as_ref());
+        keys.retain(|key| !written.contains(key));
         for batch in keys.chunks(BATCH_GET_MAX) {
             if self.revoked_in(batch).await? {
                 return Ok(true);
@@ -410,9 +432,10 @@ fn item(record: &Record<'_>, body: Option<&Packed<'_>>) -> Result<Item, Fault> {
     add("version", envelope.version.map(|version| version.chars().take(64).collect()));
     add("created_at", envelope.created_at.as_deref().map(|at| at.chars().take(64).collect()));
     add("owner", owner(facts));
-    add("entity", record.write.ok().map(|write| write.entity.to_string()));
-    add("register", record.write.ok().map(|write| write.register.clone()));
-    add("unfolded", record.write.err().map(|reason| reason.word().to_owned()));
+    let first = record.writes.ok().and_then(<[Write]>::first);
+    add("entity", first.map(|write| write.entity.to_string()));
+    add("register", first.map(|write| write.register.clone()));
+    add("unfolded", record.writes.err().map(|reason| reason.word().to_owned()));
     add("body_dropped", body.is_none().then(|| "revoked".to_owned()));
     if !facts.subjects.is_empty() {
         let subjects = facts.subjects.iter().map(ToString::to_string).collect();
@@ -431,7 +454,14 @@ impl Entity {
             Self::Account(_, id) => Some(format!("ACCOUNT#{id}")),
             Self::Archive(_, id) => Some(format!("ARCHIVE#{id}")),
             Self::Invite(_, id) => Some(format!("INVITE#{id}")),
-            Self::User(_) | Self::Record(_) | Self::Verification(_) => None,
+            // What a browser claims of an account must not be found under the account's own id: it may be
+            // somebody else's.
+            Self::User(_)
+            | Self::Record(_)
+            | Self::Verification(_)
+            | Self::Widget(_)
+            | Self::Funnel(..)
+            | Self::Claim(..) => None,
         }
     }
 }

@@ -14,6 +14,7 @@
 //! | item | pk / sk |
 //! |---|---|
 //! | state | [`Entity::keys`](crate::state::Entity::keys) |
+//! | what a browser said | `USER#id` / `WIDGET…`, also [`Entity::keys`](crate::state::Entity::keys) |
 //! | event | `EVENT#id` / `EVENT` |
 //! | chunk of a body | `EVENT#id` / `BODY#hash#nn` |
 //! | quarantined | `QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#stored_at#nn` after it |
@@ -22,8 +23,10 @@
 //! (`erase`, `erase_due`).
 
 mod body;
+mod claim;
 mod event;
 mod fault;
+mod page;
 mod quarantine;
 mod read;
 
@@ -31,8 +34,10 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 
+pub use self::claim::Confirmation;
 pub use self::event::{Record, Stored, StoredEvent};
 pub use self::fault::{Fault, Poison};
+pub use self::page::{Filter, MAX_OWNERS, Partition, Stretch, order_of};
 pub use self::quarantine::{QuarantineKey, Quarantined, Reason, ToQuarantine};
 
 /// How many partitions a day's events are spread over: one partition takes 1,000 writes a second

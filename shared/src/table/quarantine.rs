@@ -140,6 +140,7 @@ impl QuarantineKey {
 
 /// A quarantined body's description, as it is read back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quarantined {
     /// The key, as text.
     #[serde(rename(deserialize = "sk"))]

@@ -6,14 +6,33 @@ use super::fault::Fault;
 use super::{Item, Table, text};
 use crate::event::Subject;
 use crate::id::{EventId, UserId};
-use crate::state::{Entity, Registers, State};
+use crate::state::{Entity, Registers, State, WIDGET};
+
+/// The most items of what one user's browser said that are read.
+pub(crate) const MAX_BROWSER_ITEMS: usize = 300;
 
 impl Table {
-    /// All state of one user.
+    /// All state of one user, in one query. Of what the user's browser said, at most 300 items:
+    /// a browser can make as many as it likes, and they come after all that the vendor's server said.
     pub async fn user(&self, user: &UserId) -> Result<State, Fault> {
         let (pk, _) = Entity::User(user.clone()).keys();
-        let mut state = State::default();
-        for item in self.query(None, "pk", &pk, None).await? {
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(pk))
+            .into_paginator()
+            .items()
+            .send();
+        let (mut state, mut from_browser) = (State::default(), 0);
+        while let Some(item) = items.next().await {
+            let item = item.map_err(|error| Fault::of("reading", &error))?;
+            from_browser += usize::from(is_from_browser(&item));
+            if from_browser > MAX_BROWSER_ITEMS {
+                break;
+            }
             insert(&mut state, &item)?;
         }
         Ok(state)
@@ -71,6 +90,22 @@ impl Table {
         let prefix = format!("BODY#{}#", event.hash.get(..16).unwrap_or_default());
         let chunks: Vec<&Item> = items.iter().filter(|item| sk(item).starts_with(&prefix)).collect();
         Ok(Some((event, unpack(item, &chunks))))
+    }
+
+    /// One event, its body unread.
+    pub async fn event_without_body(&self, id: &EventId) -> Result<Option<StoredEvent>, Fault> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk = :sk")
+            .expression_attribute_values(":pk", text(format!("EVENT#{id}")))
+            .expression_attribute_values(":sk", text("EVENT"))
+            .send()
+            .await
+            .map_err(|error| Fault::of("reading an event", &error))?;
+        answer.items.unwrap_or_default().pop().map(stored_event).transpose()
     }
 
     /// The newest events on one timeline, at most `limit`, oldest first; `about` leaves those out that carry
@@ -147,7 +182,11 @@ fn stored_event(item: Item) -> Result<StoredEvent, Fault> {
     serde_dynamo::from_item(item).map_err(|error| Fault::Retry(format!("an event cannot be read: {error}")))
 }
 
-fn insert(state: &mut State, item: &Item) -> Result<(), Fault> {
+fn is_from_browser(item: &Item) -> bool {
+    item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk.starts_with(WIDGET))
+}
+
+pub(super) fn insert(state: &mut State, item: &Item) -> Result<(), Fault> {
     let key = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
     let Some(entity) = Entity::from_keys(key("pk"), key("sk")) else { return Ok(()) };
     let registers: Registers = item
