@@ -11,6 +11,8 @@ pub struct Config {
     pub table: String,
     /// `RETENTION_DAYS`: how long events and their bodies stay.
     pub retention: Retention,
+    /// `CALLBACK_QUEUE_ARN`: the queue of what browsers say. Without it there is none.
+    pub callback_queue: Option<String>,
     /// `AWS_LAMBDA_FUNCTION_NAME`: the dimension of this function's counts.
     pub function_name: String,
 }
@@ -46,13 +48,14 @@ impl Retention {
 
 impl Config {
     /// The names of all variables that [`Self::read`] reads, less those that Lambda sets.
-    pub const VARIABLES: [&str; 2] = ["TABLE_NAME", "RETENTION_DAYS"];
+    pub const VARIABLES: [&str; 3] = ["TABLE_NAME", "RETENTION_DAYS", "CALLBACK_QUEUE_ARN"];
 
     /// Reads the variables; what is missing is named.
     pub fn read(variables: &Variables<'_>) -> Result<Self, Missing> {
         Ok(Self {
             table: variables.required("TABLE_NAME")?,
             retention: variables.parsed("RETENTION_DAYS", "365")?,
+            callback_queue: variables.optional("CALLBACK_QUEUE_ARN"),
             function_name: variables
                 .optional("AWS_LAMBDA_FUNCTION_NAME")
                 .unwrap_or_else(|| "consumer".to_owned()),

@@ -14,11 +14,12 @@ use std::time::Duration;
 use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
 use shared::aws::Patience;
+use shared::callback::{self, Callback};
 use shared::event::{Envelope, Facts};
-use shared::job::{Job, Undecodable};
+use shared::job::{Job, Source, Undecodable};
 use shared::metrics::{Count, Metric};
-use shared::state::{self, BodyHash};
-use shared::table::{Fault, Poison, Reason, Record, Stored, Table, ToQuarantine};
+use shared::state::{self, BodyHash, Unfolded, Write};
+use shared::table::{Confirmation, Fault, Poison, Reason, Record, Stored, Table, ToQuarantine};
 use shared::verify::Verified;
 
 pub use self::config::{Config, Retention};
@@ -37,6 +38,7 @@ pub const PATIENCE: Patience = Patience {
 pub struct Consumer {
     table: Table,
     retention: Retention,
+    callback_queue: Option<String>,
 }
 
 /// What became of a message that need not come again.
@@ -51,8 +53,12 @@ pub enum Outcome {
         /// Why it changed no state.
         unfolded: Option<&'static str>,
     },
-    /// It is in quarantine.
+    /// A webhook is in quarantine.
     Quarantined(Reason),
+    /// What a browser said is.
+    CallbackQuarantined(Reason),
+    /// It was looked whether the server has confirmed what a browser said.
+    Checked(Confirmation),
 }
 
 /// A body and how it came.
@@ -63,16 +69,24 @@ struct Delivered<'a> {
 }
 
 impl Consumer {
-    /// A consumer that writes to this table.
-    pub fn new(table: Table, retention: Retention) -> Self {
-        Self { table, retention }
+    /// A consumer that writes to this table. What comes from the queue with the ARN `callback_queue` is
+    /// from browsers, whatever it says of itself.
+    pub fn new(table: Table, retention: Retention, callback_queue: Option<String>) -> Self {
+        Self { table, retention, callback_queue }
     }
 
     /// Deals with one message. An error means: let it come again.
     pub async fn process(&self, message: &SqsMessage, now: Timestamp) -> Result<Outcome, Fault> {
         let raw = message.body.as_deref().unwrap_or_default();
+        let from_browser = self.callback_queue.is_some()
+            && message.event_source_arn.as_deref() == self.callback_queue.as_deref();
         let attribute = |name: &str| message.message_attributes.get(name)?.string_value.as_deref();
-        match Job::decode(raw, attribute) {
+        let decoded = Job::decode(raw, attribute).and_then(|(job, body)| match (from_browser, job.source) {
+            (true, _) => Ok((Job { source: Source::Callback, ..job }, body)),
+            (false, Source::Callback) => Err(Undecodable::Attribute("source")),
+            (false, _) => Ok((job, body)),
+        });
+        match decoded {
             Ok((job, body)) => {
                 let delivered = Delivered { job, hash: BodyHash::of(&body), body: &body };
                 self.file(&delivered, now).await
@@ -83,10 +97,11 @@ impl Consumer {
                 let sent = message.attributes.get("SentTimestamp").and_then(|ms| ms.parse().ok());
                 let received_at = sent.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(now);
                 let job = Job {
-                    source: shared::job::Source::Webhook,
+                    source: if from_browser { Source::Callback } else { Source::Webhook },
                     received_at,
                     delivery: message.message_id.clone().unwrap_or_default(),
                     held: false,
+                    check: false,
                 };
                 let delivered = Delivered { job, hash: BodyHash::of(raw.as_bytes()), body: raw.as_bytes() };
                 self.quarantine(&delivered, Reason::Undecodable, &broken.to_string(), None, now).await
@@ -96,50 +111,90 @@ impl Consumer {
 
     /// Files a body: as an event if it can be read, else in quarantine.
     async fn file(&self, delivered: &Delivered<'_>, now: Timestamp) -> Result<Outcome, Fault> {
-        let to_quarantine = async |reason: Reason, known: Option<(&Envelope<'_>, &Facts)>| {
-            self.quarantine(delivered, reason, &reason.to_string(), known, now).await
-        };
         let envelope = match Envelope::parse(Verified::from_own_queue(delivered.body)) {
             Ok(envelope) => envelope,
-            Err(unreadable) => return to_quarantine(Reason::Unreadable(unreadable), None).await,
+            Err(unreadable) => {
+                return self.set_aside(delivered, Reason::Unreadable(unreadable), None, now).await;
+            }
         };
+        if delivered.job.source == Source::Callback {
+            return self.file_callback(delivered, &envelope, now).await;
+        }
         let facts = match envelope.facts() {
             Ok(facts) => facts,
             Err(unreadable) => {
-                return to_quarantine(Reason::Unreadable(unreadable), Some((&envelope, &Facts::default())))
-                    .await;
+                let known = Some((&envelope, &Facts::default()));
+                return self.set_aside(delivered, Reason::Unreadable(unreadable), known, now).await;
             }
         };
-        let known = Some((&envelope, &facts));
         if delivered.job.held {
-            return to_quarantine(Reason::UnlistedSource, known).await;
+            let known = Some((&envelope, &facts));
+            return self.set_aside(delivered, Reason::UnlistedSource, known, now).await;
         }
         let write = state::write(&envelope, &facts, &delivered.hash, delivered.job.received_at);
+        let writes = write.as_ref().map(std::slice::from_ref).map_err(|reason| *reason);
+        self.record(delivered, &envelope, &facts, writes, envelope.kind.metric_word(), now).await
+    }
+
+    /// Files what a browser said, or looks whether the server has confirmed it since.
+    async fn file_callback(
+        &self,
+        delivered: &Delivered<'_>,
+        envelope: &Envelope<'_>,
+        now: Timestamp,
+    ) -> Result<Outcome, Fault> {
+        // Nobody but the callback function makes them.
+        let Some(callback) = Callback::of(envelope) else {
+            return self.set_aside(delivered, Reason::Undecodable, None, now).await;
+        };
+        let folded = callback::fold(envelope, &callback, &delivered.hash, delivered.job.received_at);
+        if delivered.job.check {
+            let Some(account) = &folded.facts.account else {
+                return Ok(Outcome::Checked(Confirmation::Moot));
+            };
+            let expires = self.retention.event(now);
+            let found = self.table.confirm(&callback.user, account, now, expires).await?;
+            tracing::info!(event = %envelope.id, %account, ?found, "looked for the server's word");
+            return Ok(Outcome::Checked(found));
+        }
+        let writes = folded.writes.as_deref().map_err(|reason| *reason);
+        self.record(delivered, envelope, &folded.facts, writes, callback.name.metric_word(), now).await
+    }
+
+    async fn record(
+        &self,
+        delivered: &Delivered<'_>,
+        envelope: &Envelope<'_>,
+        facts: &Facts,
+        writes: Result<&[Write], Unfolded>,
+        kind: &str,
+        now: Timestamp,
+    ) -> Result<Outcome, Fault> {
         let record = Record {
-            envelope: &envelope,
-            facts: &facts,
+            envelope,
+            facts,
             body: delivered.body,
             hash: &delivered.hash,
             job: &delivered.job,
-            write: write.as_ref().map_err(|reason| *reason),
+            writes,
             stored_at: now,
             expires: self.retention.event(now),
         };
+        let known = Some((envelope, facts));
         let stored = match self.table.record(record).await {
             Ok(Stored::Conflict { revoked }) => {
                 // What is revoked outranks what is kept: the fact stays, the body goes.
                 let body = if revoked { &[] } else { delivered.body };
                 let what = Delivered { body, job: delivered.job.clone(), hash: delivered.hash.clone() };
-                let reason = Reason::IdConflict;
-                return self.quarantine(&what, reason, &reason.to_string(), known, now).await;
+                return self.set_aside(&what, Reason::IdConflict, known, now).await;
             }
             Ok(stored) => stored,
             Err(Fault::Poison(Poison::ItemTooLarge)) => {
-                return to_quarantine(Reason::ItemTooLarge, known).await;
+                return self.set_aside(delivered, Reason::ItemTooLarge, known, now).await;
             }
             Err(fault @ Fault::Retry(_)) => return Err(fault),
         };
-        let unfolded = write.as_ref().err().map(|reason| reason.word());
+        let unfolded = writes.err().map(Unfolded::word);
         tracing::info!(
             event = %envelope.id,
             r#type = %envelope.kind,
@@ -148,7 +203,18 @@ impl Consumer {
             unfolded,
             "stored"
         );
-        Ok(Outcome::Stored { stored, kind: envelope.kind.metric_word().to_owned(), unfolded })
+        Ok(Outcome::Stored { stored, kind: kind.to_owned(), unfolded })
+    }
+
+    /// Puts into quarantine what is told well enough by its reason.
+    async fn set_aside(
+        &self,
+        delivered: &Delivered<'_>,
+        reason: Reason,
+        known: Option<(&Envelope<'_>, &Facts)>,
+        now: Timestamp,
+    ) -> Result<Outcome, Fault> {
+        self.quarantine(delivered, reason, &reason.to_string(), known, now).await
     }
 
     async fn quarantine(
@@ -177,7 +243,10 @@ impl Consumer {
         };
         let key = self.table.quarantine(what).await?;
         tracing::warn!(%key, reason = reason.word(), delivery = delivered.job.delivery, "quarantined");
-        Ok(Outcome::Quarantined(reason))
+        Ok(match delivered.job.source {
+            Source::Callback => Outcome::CallbackQuarantined(reason),
+            Source::Webhook | Source::Reconcile => Outcome::Quarantined(reason),
+        })
     }
 }
 
@@ -194,8 +263,14 @@ impl Outcome {
                 let sighting = if *deliveries == 2 { "Second" } else { "Later" };
                 vec![Count::by(Metric::RepeatedDelivery, sighting)]
             }
-            Self::Stored { .. } => Vec::new(),
             Self::Quarantined(reason) => vec![Count::by(Metric::Quarantined, reason.word())],
+            Self::CallbackQuarantined(reason) => {
+                vec![Count::by(Metric::CallbackQuarantined, reason.word())]
+            }
+            Self::Checked(Confirmation::Missing { first: true }) => {
+                vec![Count::of(Metric::UnconfirmedConnection)]
+            }
+            Self::Stored { .. } | Self::Checked(_) => Vec::new(),
         }
     }
 }

@@ -31,7 +31,10 @@ async fn main() -> Result<(), Error> {
 fn start(variables: &Variables<'_>) -> anyhow::Result<(Consumer, String)> {
     let config = Config::read(variables)?;
     let sdk = aws::config(aws::Settings::read(variables)?, PATIENCE).context("the variable AWS_CA_BUNDLE")?;
-    Ok((Consumer::new(Table::new(&sdk, config.table), config.retention), config.function_name))
+    Ok((
+        Consumer::new(Table::new(&sdk, config.table), config.retention, config.callback_queue),
+        config.function_name,
+    ))
 }
 
 /// Whether the message is dealt with.

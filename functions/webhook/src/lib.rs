@@ -5,13 +5,11 @@
 //! |---|---|
 //! | [`request`] | what the gateway hands over |
 //! | [`answer`] | what is answered and counted |
-//! | [`secrets`] | the secrets at hand |
 //! | [`config`] | the variables |
 
 pub mod answer;
 pub mod config;
 pub mod request;
-pub mod secrets;
 
 use std::time::Duration;
 
@@ -20,13 +18,13 @@ use shared::aws::Patience;
 use shared::event::Envelope;
 use shared::job::{Job, Source};
 use shared::queue::Queue;
+use shared::secret_cache::{SecondLook, Secrets};
 use shared::source::AllowList;
 use shared::verify::{self, Refused, Verified};
 
 pub use self::answer::{Answer, Outcome};
 pub use self::config::{Config, SourcePolicy};
 pub use self::request::Request;
-pub use self::secrets::{SecondLook, Secrets};
 
 /// A request makes at most one round to Secrets Manager and one to SQS: 8 seconds together, below the
 /// function's time-out of 10 (`infra/template.yaml`).
@@ -98,7 +96,8 @@ impl Webhook {
                 verified
             }
         };
-        let job = Job { source: Source::Webhook, received_at: arrival.now, delivery, held: !listed };
+        let job =
+            Job { source: Source::Webhook, received_at: arrival.now, delivery, held: !listed, check: false };
         self.queue(verified, &job, arrival.trace).await
     }
 

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use shared::aws;
 use shared::queue::Queue;
+use shared::secret_cache::Secrets;
 use shared::secret_store::SecretStore;
 use shared::secrets::SecretSet;
 use shared::variables::Variables;
 use webhook::config::SecretSource;
-use webhook::{Answer, Arrival, Config, PATIENCE, Request, Secrets, Webhook};
+use webhook::{Answer, Arrival, Config, PATIENCE, Request, Webhook};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
