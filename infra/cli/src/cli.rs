@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::stack::Stack;
 use crate::workspace::Workspace;
-use crate::{dev, quarantine, register, send, show, simulate};
+use crate::{dev, quarantine, register, send, session, show, simulate};
 
 /// Smile's webhooks: run the receiver on this machine, send it events, look after it.
 #[derive(Debug, Parser)]
@@ -21,12 +21,12 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Start here, from the project's root:
-  cargo smile dev                          the whole receiver on this machine
+  cargo smile dev                          the whole receiver on this machine, and Smile beside it
   cargo smile send ACCOUNT_CONNECTED       in another terminal: one signed event
   cargo smile send --all                   a user's whole life, all 37 types
   cargo smile show user ID                 what has become of it
   cargo smile quarantine list              what could not be filed
-  cargo smile simulate --dev               Smile itself: its API, and webhooks to smile dev";
+  cargo smile simulate --help              Smile by itself: its API and its webhooks";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -34,6 +34,7 @@ enum Command {
     Quarantine(quarantine::Args),
     Register(register::Args),
     Send(send::Args),
+    Session(session::Args),
     Show(show::Args),
     Simulate(simulate::Args),
 }
@@ -48,6 +49,7 @@ impl Cli {
             Command::Quarantine(args) => quarantine::run(&args, now).await,
             Command::Register(args) => register::run(args).await,
             Command::Send(args) => send::run(&args, now),
+            Command::Session(args) => session::run(args, now).await,
             Command::Show(args) => show::run(&args).await,
             Command::Simulate(args) => simulate::run(args).await,
         }

@@ -9,8 +9,10 @@
 //! | [`register`] | `smile register`: the registration at Smile, and the rotation of its secret |
 //! | [`send`] | `smile send`: signed events, as Smile would send them |
 //! | [`sample`] | what it sends |
+//! | [`session`] | `smile session`: the secret that browsers' sessions are signed with |
 //! | [`show`] | `smile show`: what the receiver knows |
 //! | [`simulate`] | `smile simulate`: Smile itself, its API and its webhooks; for tests, too |
+//! | [`site`] | a customer's web site to try with: part of `smile dev` |
 //! | [`stack`] | what is known of a running local cloud: `target/dev/stack.json` |
 //! | [`template`] | the CloudFormation template, read into one long form |
 //! | [`ui`] | steps, panels and colours on the terminal |
@@ -23,8 +25,10 @@ pub mod quarantine;
 pub mod register;
 pub mod sample;
 pub mod send;
+pub mod session;
 pub mod show;
 pub mod simulate;
+pub mod site;
 pub mod stack;
 pub mod template;
 pub mod ui;

@@ -183,6 +183,9 @@ async fn show(receiver: &Receiver, key: &QuarantineKey, body: bool, json: bool) 
 
 /// Why a body cannot go back to the queue, if so: it would be in quarantine again at once.
 fn obstacle(item: &Quarantined, body: &[u8]) -> Option<String> {
+    if item.source == Source::Callback.as_str() {
+        return Some("a browser sent it, and what browsers send has a queue of its own".to_owned());
+    }
     match item.reason.as_str() {
         "id_conflict" => {
             Some("another body is stored under its id, and it would be refused again".to_owned())
@@ -230,7 +233,13 @@ async fn release_one(
     body: &[u8],
 ) -> anyhow::Result<()> {
     let source = if item.source == Source::Reconcile.as_str() { Source::Reconcile } else { Source::Webhook };
-    let job = Job { source, received_at: item.received_at, delivery: item.delivery.clone(), held: false };
+    let job = Job {
+        source,
+        received_at: item.received_at,
+        delivery: item.delivery.clone(),
+        held: false,
+        check: false,
+    };
     receiver.queue.send(job.encode(body)?, None).await?;
     if !receiver.table.remove_quarantined(key, item).await? {
         say(&format!("note  {key}: it is in quarantine again, or somebody else has removed it"));

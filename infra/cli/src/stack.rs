@@ -44,6 +44,21 @@ pub struct Stack {
     /// Every output of the template, these included.
     #[serde(default)]
     pub outputs: BTreeMap<String, String>,
+    /// The secret with the credentials of Smile's API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smile_credentials_arn: Option<String>,
+    /// Smile's API, as the simulator beside the cloud plays it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smile_url: Option<String>,
+    /// Where that simulator is told what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulator_url: Option<String>,
+    /// A customer's web site to try with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_url: Option<String>,
+    /// The process of both, when they have one of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside_pid: Option<u32>,
     /// The local cloud's process.
     pub pid: u32,
     /// The process that ends it, or none when it runs on its own.
@@ -63,6 +78,26 @@ impl std::fmt::Debug for Stack {
 }
 
 impl Stack {
+    /// Where browsers send callbacks, if the template has that.
+    pub fn callback_url(&self) -> Option<&str> {
+        self.output("CallbackUrl")
+    }
+
+    /// The script that sends them.
+    pub fn script_url(&self) -> Option<&str> {
+        self.output("ScriptUrl")
+    }
+
+    /// Where a customer's back end asks for tokens: the base, without `/v1`.
+    pub fn back_end_url(&self) -> Option<&str> {
+        self.output("BackendUrl")
+    }
+
+    /// An output that not every template has.
+    pub fn output(&self, name: &str) -> Option<&str> {
+        self.outputs.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
     /// The file in a local cloud's directory.
     pub fn path(dir: &Path) -> PathBuf {
         dir.join("stack.json")
@@ -127,6 +162,11 @@ pub(crate) mod tests {
             consumer_function: "consumer".into(),
             secret_arn: "arn".into(),
             outputs: BTreeMap::new(),
+            smile_credentials_arn: None,
+            smile_url: None,
+            simulator_url: None,
+            site_url: None,
+            beside_pid: None,
             pid: 1,
             owner: None,
         }

@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::beside::{self, Beside, Playing};
 use super::deploy::Deployment;
 use super::process::{self, Access, Process};
 use super::{build, listen, log, python};
 use crate::cli::Usage;
+use crate::simulate::Simulator;
 use crate::stack::Stack;
 use crate::template;
 use crate::ui::Progress;
@@ -31,18 +33,21 @@ pub struct Options {
     pub port: u16,
     /// Parameters of the template, besides or instead of the local ones.
     pub parameters: Vec<(String, String)>,
+    /// What is played beside it.
+    pub beside: Beside,
     /// How progress is told.
     pub progress: Progress,
 }
 
 impl Options {
-    /// A silent local cloud on a free port, as tests want it.
+    /// A silent local cloud on a free port with nothing beside it, as tests want it.
     pub fn new(dir: impl Into<PathBuf>) -> anyhow::Result<Self> {
         Ok(Self {
             workspace: Workspace::find()?,
             dir: dir.into(),
             port: 0,
             parameters: Vec::new(),
+            beside: Beside::Nothing,
             progress: Progress::Silent,
         })
     }
@@ -51,6 +56,7 @@ impl Options {
 /// A running local cloud. Ends when it is dropped.
 pub struct LocalCloud {
     process: Process,
+    playing: Playing,
     stack: Stack,
     dir: PathBuf,
 }
@@ -68,7 +74,7 @@ impl std::fmt::Debug for LocalCloud {
 impl LocalCloud {
     /// Starts one and waits until the webhook answers. A failure leaves nothing running.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { workspace, dir, port, parameters, progress } = options;
+        let Options { workspace, dir, port, parameters, beside, progress } = options;
         std::fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let dir = dir.canonicalize()?;
         let _starting = process::lock(&dir)?;
@@ -76,9 +82,10 @@ impl LocalCloud {
         if port != 0 {
             listen::refuse_taken(port)?;
         }
+        let here = beside.prepare()?;
         let mut template = template::load(workspace.template())?;
         let functions = template::functions(&template);
-        let parameters = merged(&template, parameters)?;
+        check(&template, &parameters)?;
         let python = python::prepare(&workspace, &dir, progress).await?;
         let binaries = build::build(&workspace, &functions, progress).await?;
 
@@ -86,27 +93,41 @@ impl LocalCloud {
         let (mut process, access) = listen::start(&python, &dir, port).await?;
         step.done(&format!("Local cloud is listening on port {}", access.port));
 
+        let mut playing = beside.play(here, &process, &dir).await?;
         let step = progress.step("Deploying");
         let deployment = Deployment::new(&access)?;
         let deployed = async {
+            let credentials = match playing.addresses() {
+                Some(_) => Some(deployment.keep_credentials(&beside::credentials()).await?),
+                None => None,
+            };
+            let parameters = merged(&template, playing.parameters(credentials.as_deref()), parameters);
             deployment.upload(&mut template, &functions, &binaries, &step).await?;
-            deployment.create(&template, &parameters, &step).await
+            let (outputs, resources) = deployment.create(&template, &parameters, &step).await?;
+            Ok((outputs, resources, credentials))
         };
-        let (outputs, resources) = deployed.await.map_err(|error| match process.ended() {
+        let (outputs, resources, credentials) = deployed.await.map_err(|error| match process.ended() {
             Some(_) => process::ended_by_itself(&dir),
             None => error,
         })?;
         step.note("Waiting for the webhook's first answer".to_owned());
-        let stack = stack(&access, &deployment, outputs, process.pid()).await?;
+        let mut stack = stack(&access, &deployment, outputs, process.pid()).await?;
+        stack.smile_credentials_arn = credentials;
         first_answer(&stack, &dir).await?;
+        playing.open(&mut stack).await?;
         step.done(&format!("Template is deployed: {resources} resources, and the webhook answers"));
         stack.write(&dir)?;
-        Ok(Self { process, stack, dir })
+        Ok(Self { process, playing, stack, dir })
     }
 
     /// What is known of it.
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Smile, as it is played beside it by this process.
+    pub fn simulator(&self) -> Option<&Simulator> {
+        self.playing.simulator()
     }
 
     /// Its directory.
@@ -119,11 +140,12 @@ impl LocalCloud {
         tokio::task::spawn_blocking(move || drop(self)).await.context("the local cloud could not be ended")
     }
 
-    /// Lets it run on after this process. `smile dev stop` ends it.
+    /// Lets it run on after this process, and what is played apart beside it. `smile dev stop` ends both.
     pub fn detach(mut self) -> anyhow::Result<Stack> {
         self.stack.owner = None;
         self.stack.write(&self.dir)?;
         self.process.let_go()?;
+        self.playing.let_go();
         Ok(self.stack)
     }
 
@@ -136,27 +158,34 @@ impl LocalCloud {
     }
 }
 
+/// Complains of a parameter that the template does not have.
+fn check(template: &Value, given: &[(String, String)]) -> anyhow::Result<()> {
+    let Some((unknown, _)) = given.iter().find(|(name, _)| template["Parameters"][name].is_null()) else {
+        return Ok(());
+    };
+    let known = template["Parameters"].as_object().into_iter().flat_map(|known| known.keys());
+    let mut known: Vec<&str> = known.map(String::as_str).collect();
+    known.sort_unstable();
+    Err(Usage::new(format!("the template has no parameter {unknown}; it has {}", known.join(", "))).into())
+}
+
 /// The parameters of a local stack, as far as the template has them; given ones come first.
-fn merged(template: &Value, given: Vec<(String, String)>) -> anyhow::Result<Vec<(String, String)>> {
-    if let Some((unknown, _)) = given.iter().find(|(name, _)| template["Parameters"][name].is_null()) {
-        let known = template["Parameters"].as_object().into_iter().flat_map(|known| known.keys());
-        let mut known: Vec<&str> = known.map(String::as_str).collect();
-        known.sort_unstable();
-        return Err(Usage::new(format!(
-            "the template has no parameter {unknown}; it has {}",
-            known.join(", ")
-        ))
-        .into());
-    }
+fn merged(
+    template: &Value,
+    of_smile: Vec<(&'static str, String)>,
+    given: Vec<(String, String)>,
+) -> Vec<(String, String)> {
     let architecture = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x86_64" };
     let local = [("Local", "true"), ("SourceAllowList", "127.0.0.1/32"), ("Architecture", architecture)];
     let mut merged: BTreeMap<String, String> = local
         .into_iter()
+        .map(|(name, value)| (name, value.to_owned()))
+        .chain(of_smile)
         .filter(|(name, _)| !template["Parameters"][name].is_null())
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| (name.to_owned(), value))
         .collect();
     merged.extend(given);
-    Ok(merged.into_iter().collect())
+    merged.into_iter().collect()
 }
 
 async fn stack(
@@ -188,6 +217,11 @@ async fn stack(
         consumer_function: output("ConsumerFunctionName")?,
         secret_arn,
         outputs,
+        smile_credentials_arn: None,
+        smile_url: None,
+        simulator_url: None,
+        site_url: None,
+        beside_pid: None,
         pid,
         owner: Some(std::process::id()),
     })
@@ -216,9 +250,12 @@ mod tests {
     fn given_parameters_come_first_and_unknown_local_ones_stay_out() {
         let template = json!({ "Parameters": { "Local": {}, "SourceAllowList": {}, "Other": {} } });
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let error = merged(&template, vec![pair("Loacl", "1")]).unwrap_err();
+        let error = check(&template, &[pair("Loacl", "1")]).unwrap_err();
         assert!(error.is::<Usage>() && error.to_string().contains("it has Local, Other"), "{error}");
-        let all = merged(&template, vec![pair("SourceAllowList", "10.0.0.0/8"), pair("Other", "1")]).unwrap();
+        let given = vec![pair("SourceAllowList", "10.0.0.0/8"), pair("Other", "1")];
+        check(&template, &given).unwrap();
+        let of_smile = vec![("SmileApiUrl", "not in this template".to_owned()), ("Other", "2".to_owned())];
+        let all = merged(&template, of_smile, given);
         let pairs: Vec<(&str, &str)> = all.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(pairs, [("Local", "true"), ("Other", "1"), ("SourceAllowList", "10.0.0.0/8")]);
     }

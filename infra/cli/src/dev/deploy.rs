@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use aws_sdk_cloudformation::error::DisplayErrorContext;
 use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, StackEvent};
 use aws_sdk_s3::primitives::ByteStream;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::aws::{Patience, Settings};
+use shared::smile_api::Credentials;
 
 use super::package;
 use super::process::Access;
@@ -20,6 +21,9 @@ use crate::ui::Step;
 pub(crate) const STACK: &str = "smile";
 
 const BUCKET: &str = "smile-dev";
+
+/// The secret with the credentials of the simulator beside the cloud.
+const CREDENTIALS: &str = "smile-simulator";
 
 /// How long the stack may take. It takes a few seconds; on a busy machine more.
 const DEADLINE: Duration = Duration::from_mins(3);
@@ -154,6 +158,17 @@ impl Deployment {
     async fn events(&self) -> anyhow::Result<Vec<StackEvent>> {
         let answer = self.cloudformation.describe_stack_events().stack_name(STACK).send().await;
         Ok(answer.map_err(unanswered)?.stack_events().to_vec())
+    }
+
+    /// Puts credentials of Smile's API into a secret, from which the stack's functions read them.
+    pub(super) async fn keep_credentials(&self, credentials: &Credentials) -> anyhow::Result<String> {
+        let document =
+            json!({ "key": credentials.key.expose(), "secret": credentials.secret.expose() }).to_string();
+        let create = self.secrets.create_secret().name(CREDENTIALS).secret_string(document);
+        let answer = create.send().await.map_err(|error| {
+            anyhow::anyhow!("the local Secrets Manager took no secret: {}", DisplayErrorContext(error))
+        })?;
+        answer.arn().map(str::to_owned).context("the local Secrets Manager gave a secret no ARN")
     }
 
     /// The webhook's current secret.

@@ -1,9 +1,10 @@
-"""Runs ministack for `smile dev`, and ends it when its owner is gone.
+"""Runs ministack for `smile dev`, nearer to AWS in two things, and ends it when its owner is gone.
 
 The owner holds the other end of standard input. A byte means that ministack is to stay on its own;
 the end of the file without one means that the owner was killed: then nothing may be left behind.
 """
 
+import inspect
 import os
 import shutil
 import signal
@@ -25,8 +26,44 @@ def watch():
     os.killpg(0, signal.SIGKILL)
 
 
+def hand_over_preflights():
+    """Lets an API's own route OPTIONS answer a preflight, as on AWS.
+
+    There the gateway answers it by itself only where the API has a CORS configuration (API Gateway
+    developer guide, "CORS for HTTP APIs"). ministack 1.5.33 does so always, and refuses it where there is
+    none.
+    """
+    from ministack.services import apigateway
+
+    source = inspect.getsource(apigateway._handle_execute_in_scope)
+    own, asked = 'if method == "OPTIONS":', 'if method == "OPTIONS" and cors_cfg:'
+    if source.count(own) != 1:
+        sys.exit("this ministack answers preflights in another way: look at hand_over_preflights")
+    exec(source.replace(own, asked), vars(apigateway))
+
+
+def allow_batches_as_single_messages():
+    """Asks for the permission of one message where a batch is meant, as AWS does.
+
+    There is no permission sqs:SendMessageBatch (Amazon SQS developer guide, "Amazon SQS API permissions").
+    ministack 1.5.33 asks for it.
+    """
+    from ministack.core import iam_actions
+
+    called = iam_actions._action_from_target
+
+    def permission(headers):
+        action = called(headers)
+        is_sqs = headers.get("x-amz-target", "").startswith("AmazonSQS.")
+        return action.removesuffix("Batch") if is_sqs else action
+
+    iam_actions._action_from_target = permission
+
+
 threading.Thread(target=watch, daemon=True).start()
 sys.argv = ["ministack"]
 from ministack.app import main  # noqa: E402 (watching comes first: this takes a while)
 
+hand_over_preflights()
+allow_batches_as_single_messages()
 main()

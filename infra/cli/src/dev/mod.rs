@@ -1,13 +1,15 @@
 //! `smile dev`: this project's cloud on this machine, IAM included.
 //!
 //! The functions are built for this machine, ministack plays AWS on a port of the loopback interface,
-//! and the template is deployed to it as it would be to AWS. Nothing reaches the real AWS: every client
+//! and the template is deployed to it as it would be to AWS. Beside it Smile is played, where the stack
+//! registers its webhook, and a customer's web site with Smile's widget. Nothing reaches the real AWS: every client
 //! has the local endpoint and local credentials, and ministack starts with an environment without any
 //! others.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `cloud` | [`LocalCloud`]: from nothing to ready, and its end |
+//! | `beside` | [`Beside`]: Smile and a customer's web site, played beside it |
 //! | `python` | the pinned Python packages |
 //! | `build`, `package` | the functions' binaries, and the zip files that Lambda wants |
 //! | `listen` | ministack on a port, and who else is there |
@@ -16,6 +18,7 @@
 //! | `panel`, `log` | what is shown when it is ready, and when something failed |
 //! | `environment` | the one reader of environment variables |
 
+mod beside;
 mod build;
 mod cloud;
 mod deploy;
@@ -28,6 +31,7 @@ mod process;
 mod python;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -35,9 +39,11 @@ use anyhow::Context;
 use clap::Subcommand;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub use self::beside::Beside;
 pub use self::cloud::{LocalCloud, Options};
 pub(crate) use self::deploy::STACK;
 use crate::cli::LocalArgs;
+use crate::site;
 use crate::stack::Stack;
 use crate::ui::{Progress, say};
 use crate::workspace::Workspace;
@@ -56,6 +62,14 @@ pub struct Args {
     /// A parameter of the template; can be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
     parameter: Vec<(String, String)>,
+
+    /// The port of the web site to try with; 0 for any that is free
+    #[arg(long, value_name = "PORT", default_value_t = site::DEFAULT_PORT)]
+    site_port: u16,
+
+    /// Play neither Smile nor a web site: the stack is registered nowhere
+    #[arg(long, conflicts_with = "site_port")]
+    no_simulator: bool,
 
     /// Print what is known of the local cloud as JSON on stdout
     #[arg(long)]
@@ -76,6 +90,14 @@ enum Action {
         #[command(flatten)]
         local: LocalArgs,
     },
+    /// Play beside a local cloud that was left running
+    #[command(hide = true)]
+    Beside {
+        #[arg(long)]
+        site_port: u16,
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Print the variables of the functions, for cargo lambda watch --env-file
     Env {
         #[command(flatten)]
@@ -86,10 +108,15 @@ enum Action {
 const EXAMPLES: &str = "\
 Needs Rust and Python 3.10 or newer; no Docker, no AWS account.
 
+Smile is played beside it: the stack registers its webhook there. The web site to try with has
+Smile's widget with all its screens and callbacks; what you do in it, Smile tells the webhook.
+
 Examples:
   smile dev                                  run it; Ctrl-C ends it
   smile dev --detach && smile send --all     for scripts
   smile dev stop
+  smile dev --port 0 --site-port 0 --dir target/other
+                                             another one beside the first
   smile dev --parameter SourceAllowList=203.0.113.0/24
                                              see how a source that is not listed is refused";
 
@@ -105,6 +132,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.action {
         Some(Action::Stop { local }) => return stop(&local),
         Some(Action::Env { local }) => return env(&local),
+        Some(Action::Beside { site_port, dir }) => {
+            beside::run(site_port, &dir).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         None => {}
     }
     let started = Instant::now();
@@ -114,6 +145,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         workspace: workspace.clone(),
         port: args.port,
         parameters: args.parameter,
+        beside: match args.site_port {
+            _ if args.no_simulator => Beside::Nothing,
+            site_port if args.detach => Beside::Apart { site_port },
+            site_port => Beside::Here { site_port },
+        },
         progress: Progress::of_stderr(),
     };
     // From here on a signal ends this in order, even while it starts.
@@ -188,19 +224,34 @@ fn stop(local: &LocalArgs) -> anyhow::Result<ExitCode> {
 fn env(local: &LocalArgs) -> anyhow::Result<ExitCode> {
     let stack = local.stack()?.context("no local cloud is running here: start one with smile dev")?;
     let mut out = std::io::stdout().lock();
-    for (name, value) in [
-        ("AWS_ENDPOINT_URL", stack.aws_endpoint.as_str()),
-        ("AWS_REGION", &stack.region),
-        ("AWS_ACCESS_KEY_ID", &stack.access_key_id),
-        ("AWS_SECRET_ACCESS_KEY", &stack.secret_access_key),
-        ("WEBHOOK_QUEUE_URL", &stack.queue_url),
-        ("SMILE_WEBHOOK_SECRET_ARN", &stack.secret_arn),
-        ("SOURCE_ALLOW_LIST", "127.0.0.1/32"),
-        ("TABLE_NAME", &stack.table),
-    ] {
+    for (name, value) in variables(&stack) {
         writeln!(out, "{name}={value}")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the functions' configurations are made of. Those of callbacks are there with Smile beside the cloud.
+fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
+    let origins = stack.site_url.as_deref().map(|url| site::origins(url).join(","));
+    let output = |name| stack.output(name).map(str::to_owned);
+    let all = [
+        ("AWS_ENDPOINT_URL", Some(stack.aws_endpoint.clone())),
+        ("AWS_REGION", Some(stack.region.clone())),
+        ("AWS_ACCESS_KEY_ID", Some(stack.access_key_id.clone())),
+        ("AWS_SECRET_ACCESS_KEY", Some(stack.secret_access_key.clone())),
+        ("WEBHOOK_QUEUE_URL", Some(stack.queue_url.clone())),
+        ("SMILE_WEBHOOK_SECRET_ARN", Some(stack.secret_arn.clone())),
+        ("SOURCE_ALLOW_LIST", Some("127.0.0.1/32".to_owned())),
+        ("TABLE_NAME", Some(stack.table.clone())),
+        ("SMILE_API_URL", stack.smile_url.clone()),
+        ("SMILE_CREDENTIALS_SECRET_ARN", stack.smile_credentials_arn.clone()),
+        ("SMILE_SESSION_SECRET_ARN", output("SessionSecretArn")),
+        ("CALLBACK_QUEUE_URL", output("CallbackQueueUrl")),
+        ("CALLBACK_URL", output("CallbackUrl")),
+        ("SCRIPT_URL", output("ScriptUrl")),
+        ("ALLOWED_ORIGINS", origins),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 #[cfg(test)]
@@ -215,6 +266,20 @@ mod tests {
         args: Args,
     }
 
+    #[test]
+    fn tells_the_functions_what_is_there() {
+        let mut stack = crate::stack::tests::a_stack();
+        let names = |stack: &Stack| variables(stack).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(&stack).last(), Some(&"TABLE_NAME"));
+        stack.site_url = Some("http://127.0.0.1:4570".into());
+        stack.outputs.insert("CallbackQueueUrl".into(), "url".into());
+        assert_eq!(names(&stack)[8..], ["CALLBACK_QUEUE_URL", "ALLOWED_ORIGINS"]);
+        assert!(
+            variables(&stack)
+                .contains(&("ALLOWED_ORIGINS", "http://127.0.0.1:4570,http://localhost:4570".into()))
+        );
+    }
+
     fn parsed(line: &str) -> Result<Args, clap::Error> {
         Line::try_parse_from(std::iter::once("dev").chain(line.split_whitespace())).map(|line| line.args)
     }
@@ -224,9 +289,20 @@ mod tests {
         let args = parsed("--port 0 --json --detach --parameter A=b=c --parameter D=").unwrap();
         assert_eq!((args.port, args.json, args.detach), (0, true, true));
         assert_eq!(args.parameter, [("A".into(), "b=c".into()), ("D".into(), String::new())]);
-        assert_eq!(parsed("").unwrap().port, 4566);
+        let args = parsed("").unwrap();
+        assert_eq!((args.port, args.site_port, args.no_simulator), (4566, 4570, false));
+        assert!(parsed("--no-simulator").unwrap().no_simulator);
+        let apart = parsed("beside --site-port 1 --dir /x").unwrap().action;
+        assert!(matches!(apart, Some(Action::Beside { site_port: 1, .. })), "what a detached cloud starts");
         assert!(matches!(parsed("stop --dir /x").unwrap().action, Some(Action::Stop { .. })));
-        for wrong in ["--port 70000", "--parameter A", "--parameter =b", "--json stop", "start"] {
+        for wrong in [
+            "--port 70000",
+            "--parameter A",
+            "--parameter =b",
+            "--json stop",
+            "start",
+            "--no-simulator --site-port 1",
+        ] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }
     }

@@ -19,14 +19,26 @@ pub(super) fn panel(
     let smile = environment::command_name();
     let short = |path: &Path| path.strip_prefix(workspace.root()).unwrap_or(path).display().to_string();
     let elsewhere = if dir == workspace.dev_dir() { String::new() } else { format!(" --dir {}", short(dir)) };
-    let facts = table([
+    let mut facts = vec![
         ("Webhook", stack.webhook_url.clone()),
         ("AWS", format!("{}  {}", stack.aws_endpoint, dim(&format!("{}, IAM enforced", stack.region)))),
         ("Table", stack.table.clone()),
         ("Queue", stack.queue_url.clone()),
         ("Stack", format!("{}  {}", short(&Stack::path(dir)), dim("ids, secret, credentials"))),
         ("Log", short(&super::process::log_path(dir))),
-    ]);
+    ];
+    if let Some(callbacks) = stack.callback_url() {
+        facts.insert(1, ("Callbacks", callbacks.to_owned()));
+    }
+    if let (Some(smile), Some(control)) = (&stack.smile_url, &stack.simulator_url) {
+        facts.insert(0, ("Smile", format!("{smile}  {}", dim("simulated; the webhook is registered"))));
+        facts.insert(1, ("Control", format!("{control}  {}", dim("see smile simulate --help"))));
+    }
+    if let Some(site) = &stack.site_url {
+        facts
+            .insert(0, ("Web site", format!("{}  {}", bold(site), dim("a customer's, with Smile's widget"))));
+    }
+    let facts = table(facts);
     let examples = [
         ("send ACCOUNT_CONNECTED", "one signed event"),
         ("send --all", "a user's whole life, all 37 types"),
@@ -60,6 +72,11 @@ mod tests {
         let mut stack = a_stack();
         stack.webhook_url = "http://127.0.0.1:45666/_aws/execute-api/1a2b3c4d/v1/webhooks/smile".into();
         stack.queue_url = "http://localhost:45666/000000000000/smile-webhook".into();
+        let callbacks = "http://localhost:45666/_aws/execute-api/1a2b3c4d/v1/callbacks";
+        stack.outputs.insert("CallbackUrl".into(), callbacks.into());
+        stack.smile_url = Some("http://127.0.0.1:45667/v1".into());
+        stack.simulator_url = Some("http://127.0.0.1:45667/_simulate".into());
+        stack.site_url = Some("http://127.0.0.1:45668".into());
         let project = tempfile::tempdir().unwrap();
         std::fs::create_dir(project.path().join("infra")).unwrap();
         std::fs::write(project.path().join("Cargo.toml"), "").unwrap();
@@ -67,6 +84,10 @@ mod tests {
         let workspace = Workspace::find_from(project.path()).unwrap();
         let shown = panel(&stack, &workspace.dev_dir(), &workspace, Duration::from_millis(4321), false);
         assert!(shown.contains(&stack.webhook_url) && shown.contains(" target/dev/stack.json"), "{shown}");
+        assert!(shown.contains("/v1/callbacks"), "{shown}");
+        for url in [&stack.smile_url, &stack.simulator_url, &stack.site_url] {
+            assert!(shown.contains(&format!("  {}  ", url.clone().unwrap())), "{shown}");
+        }
         assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
         assert!(!shown.contains("hush") && !shown.contains("--dir"), "{shown}");
         let elsewhere = project.path().join("target/b");

@@ -1,4 +1,5 @@
-//! The local cloud's process: ministack, and the functions that it runs, in one process group.
+//! The local cloud's process: ministack, and the functions that it runs, in one process group; with them
+//! what is played beside a cloud that is left running.
 //!
 //! Whatever happens, nothing is left behind. An orderly end kills the group and deletes its files. If
 //! we are killed ourselves, the launcher notices the end of its standard input and does the same. If
@@ -47,6 +48,18 @@ impl Access {
     }
 }
 
+/// The local cloud's log, begun anew.
+fn log(dir: &Path) -> anyhow::Result<File> {
+    File::create(log_path(dir)).context("the local cloud's log cannot be written")?;
+    log_to_append(dir)
+}
+
+/// The log for one of those who write to it, each at its end.
+pub(super) fn log_to_append(dir: &Path) -> anyhow::Result<File> {
+    let log = std::fs::OpenOptions::new().append(true).open(log_path(dir));
+    log.context("the local cloud's log cannot be written")
+}
+
 /// The local cloud's log.
 pub(super) fn log_path(dir: &Path) -> PathBuf {
     dir.join("local-cloud.log")
@@ -58,7 +71,7 @@ impl Process {
         let temporary = temporary(dir);
         std::fs::create_dir_all(&temporary)?;
         std::fs::write(launcher(dir), LAUNCHER)?;
-        let log = File::create(log_path(dir)).context("the local cloud's log cannot be written")?;
+        let log = log(dir)?;
         let mut command = Command::new(python);
         command
             // Isolated from the user's Python settings, and unbuffered for the log.
@@ -138,11 +151,14 @@ pub(super) fn ended_by_itself(dir: &Path) -> anyhow::Error {
 pub(super) fn end(stack: &Stack, dir: &Path) -> anyhow::Result<bool> {
     // First of all, so that its owner knows why it ended.
     remove_stack(dir);
-    let was_there = is_local_cloud(stack.pid, dir);
+    // The one outlives the other by a moment, and the group lives as long as one of them.
+    let is_there =
+        || is_local_cloud(stack.pid, dir) || stack.beside_pid.is_some_and(|pid| is_beside_it(pid, dir));
+    let was_there = is_there();
     if was_there {
         kill_group(stack.pid);
         let mut waited = Duration::ZERO;
-        while is_local_cloud(stack.pid, dir) {
+        while is_there() {
             if waited > PATIENCE {
                 bail!("the local cloud (process {}) does not end: kill it by hand", stack.pid);
             }
@@ -188,8 +204,14 @@ pub(super) fn clean_up(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// Whether this process is the launcher of this directory: ids are used again, and the file may be old.
-fn is_local_cloud(pid: u32, dir: &Path) -> bool {
+pub(super) fn is_local_cloud(pid: u32, dir: &Path) -> bool {
     command_line(pid).is_some_and(|line| line.contains(&*launcher(dir).to_string_lossy()))
+}
+
+/// Whether this process plays beside the local cloud of this directory.
+fn is_beside_it(pid: u32, dir: &Path) -> bool {
+    let dir = dir.to_string_lossy();
+    command_line(pid).is_some_and(|line| line.contains("dev beside") && line.trim_end().ends_with(&*dir))
 }
 
 fn is_running(pid: u32) -> bool {

@@ -179,7 +179,7 @@ async fn wait(progress: Progress, time: Duration) {
 }
 
 /// A secret from the operating system's generator.
-fn fresh() -> anyhow::Result<SecretText> {
+pub(crate) fn fresh() -> anyhow::Result<SecretText> {
     use std::io::Read;
     let file = std::fs::File::open("/dev/urandom").context("there is no /dev/urandom for a secret")?;
     // More than twice as many as are needed, of which one in 32 is left out.

@@ -31,6 +31,9 @@ pub struct Delivery {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The user that it is about, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
     /// The webhook's id.
     pub webhook: String,
     /// Where it is registered.
@@ -111,6 +114,8 @@ fn packed(
             let ids = Ids::of_user(user, &mut world.rng);
             sample::grow(&mut event, kilobytes, &ids, now, &mut world.rng);
         }
+        let data = &event["data"];
+        let user = data["userId"].as_str().or_else(|| data["session"]["userId"].as_str()).map(str::to_owned);
         let full: Arc<[u8]> = sample::body(&event).into_bytes().into();
         let bare: Arc<[u8]> = sample::body(&without_payload(event.clone(), &kind)).into_bytes().into();
         let receivers = world.webhooks.iter().filter(|webhook| webhook.receives(&kind));
@@ -121,6 +126,7 @@ fn packed(
             let delivery = Delivery {
                 event: event["id"].as_str().unwrap_or_default().to_owned(),
                 kind: kind.as_str().to_owned(),
+                user_id: user.clone(),
                 webhook: webhook.id.clone(),
                 url: registered.url.clone(),
                 number: 0,

@@ -19,6 +19,7 @@
 //! | `deliver` | deliveries and their tries |
 //! | `mischief` | faults on purpose, and the limit of calls |
 //! | `stage` | all of it under one lock |
+//! | `widget` | what Smile's widget asks of Smile |
 //! | `server`, `control` | HTTP, and the control API |
 //! | `args` | the command |
 
@@ -38,6 +39,7 @@ mod stage;
 mod story;
 #[cfg(test)]
 mod tests;
+mod widget;
 mod wire;
 pub mod world;
 
@@ -59,6 +61,7 @@ pub use self::operation::Operation;
 pub use self::options::{Clock, DEFAULT_KEY, Observer, Options, Seen};
 pub use self::stage::Call;
 use self::stage::Stage;
+pub(crate) use self::story::PROVIDERS;
 pub use self::story::{ArchiveEnd, Link, Linked};
 pub use self::world::World;
 

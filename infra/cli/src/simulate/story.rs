@@ -12,7 +12,7 @@ use crate::sample::{self, Ids};
 
 /// Providers of the three countries where the samples' people live, and whether they need a login. Another
 /// provider needs one unless told otherwise.
-const PROVIDERS: &[(&str, bool)] = &[
+pub(crate) const PROVIDERS: &[(&str, bool)] = &[
     ("sss_ph", true),
     ("upwork", true),
     ("tin_ph", false),
@@ -23,6 +23,9 @@ const PROVIDERS: &[(&str, bool)] = &[
     ("rappi_mx", true),
     ("curp_mx", false),
 ];
+
+/// What goes wrong with a link that fails, unless told otherwise.
+const INVALID: &str = "INVALID_CREDENTIALS";
 
 /// An account to link.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -110,6 +113,32 @@ impl World {
 
     /// An account is linked, or fails to be.
     pub(super) fn link(&mut self, link: &Link, fails: bool, now: Timestamp) -> (Linked, Vec<Value>) {
+        let (ids, login, mut events) = self.begin(link, now);
+        let code = link.error_code.as_deref().unwrap_or(INVALID);
+        self.end(&ids, login, fails.then_some(code), now, &mut events);
+        (Linked { user_id: ids.user, account_id: ids.account }, events)
+    }
+
+    /// The user has begun to link an account. What comes of it is open.
+    pub(super) fn link_begins(&mut self, link: &Link, now: Timestamp) -> (Linked, Vec<Value>) {
+        let (ids, _, events) = self.begin(link, now);
+        (Linked { user_id: ids.user, account_id: ids.account }, events)
+    }
+
+    /// What came of it: an account, or an error. None when there is no such account.
+    pub(super) fn link_ends(
+        &mut self,
+        account: &str,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Option<Vec<Value>> {
+        let ids = self.ids_of(account)?;
+        let mut events = Vec::new();
+        self.end(&ids, needs_login(&ids.provider), error, now, &mut events);
+        Some(events)
+    }
+
+    fn begin(&mut self, link: &Link, now: Timestamp) -> (Ids, bool, Vec<Value>) {
         let (user, mut events) = self.user_appears(link.user_id.as_deref(), now);
         let mut ids = self.ids_for(Some(&user));
         if let Some(provider) = &link.provider_id {
@@ -117,35 +146,37 @@ impl World {
         } else if link.login == Some(false) {
             ids.provider = without_login(&ids.provider).to_owned();
         }
-        let known = PROVIDERS.iter().find(|(name, _)| *name == ids.provider).is_none_or(|(_, login)| *login);
-        let login = link.login.unwrap_or(known);
-        let code = link.error_code.clone().unwrap_or_else(|| "INVALID_CREDENTIALS".to_owned());
+        let login = link.login.unwrap_or_else(|| needs_login(&ids.provider));
         if login {
             self.happens(&E::AccountCreated, &ids, now, &mut events, |_| {});
         }
         self.happens(&E::TaskStarted, &ids, now, &mut events, |_| {});
-        if fails {
+        (ids, login, events)
+    }
+
+    fn end(&mut self, ids: &Ids, login: bool, error: Option<&str>, now: Timestamp, events: &mut Vec<Value>) {
+        if let Some(code) = error {
             if login {
-                self.happens(&E::AccountFailed, &ids, now, &mut events, |data| {
+                self.happens(&E::AccountFailed, ids, now, events, |data| {
                     data["errorCode"] = json!(code);
                 });
             }
-            self.happens(&E::TaskFinished, &ids, now, &mut events, |data| {
+            self.happens(&E::TaskFinished, ids, now, events, |data| {
                 data["status"] = json!("FAILED");
                 data["errorCode"] = json!(code);
                 data["datapoints"] = json!([]);
                 data["payload"] = Value::Null;
             });
         } else if login {
-            self.happens(&E::AccountConnected, &ids, now, &mut events, |_| {});
+            self.happens(&E::AccountConnected, ids, now, events, |_| {});
             for kind in
                 [E::IdentityAdded, E::EmploymentsAdded, E::IncomesAdded, E::DocumentsAdded, E::TaskFinished]
             {
-                self.happens(&kind, &ids, now, &mut events, |_| {});
+                self.happens(&kind, ids, now, events, |_| {});
             }
         } else {
-            self.happens(&E::IdentityAdded, &ids, now, &mut events, |_| {});
-            self.happens(&E::TaskFinished, &ids, now, &mut events, |data| {
+            self.happens(&E::IdentityAdded, ids, now, events, |_| {});
+            self.happens(&E::TaskFinished, ids, now, events, |data| {
                 data["datapoints"] = json!(["IDENTITIES"]);
                 let payload = data["payload"].as_object_mut().into_iter().flatten();
                 payload
@@ -153,7 +184,6 @@ impl World {
                     .for_each(|(_, section)| *section = Value::Null);
             });
         }
-        (Linked { user_id: user, account_id: ids.account }, events)
     }
 
     /// The user takes an account back. None when there is no such account; nothing when it was done before.
@@ -255,6 +285,11 @@ impl World {
         self.happens(kind, &ids, now, &mut events, |_| {});
         (ids.user, events)
     }
+}
+
+/// Whether a provider needs a login.
+fn needs_login(provider: &str) -> bool {
+    PROVIDERS.iter().find(|(name, _)| *name == provider).is_none_or(|(_, login)| *login)
 }
 
 /// The provider without a login in the same country.

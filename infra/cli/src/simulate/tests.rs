@@ -51,7 +51,7 @@ fn client(simulator: &Simulator) -> Client {
     Client::new(&Settings::new(simulator.url(), credentials), NoWaiting(Mutex::default())).unwrap()
 }
 
-fn new_webhook(url: &str) -> NewWebhook {
+pub(super) fn new_webhook(url: &str) -> NewWebhook {
     NewWebhook {
         name: "test".into(),
         url: url.into(),
