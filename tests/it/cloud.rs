@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) secret: String,
     /// What SQS answers with instead of taking a message.
     pub(crate) sqs_fails: Option<(u16, &'static str)>,
+    /// How many messages SQS still takes out of batches, if not all.
+    pub(crate) batches_take: Option<usize>,
     /// What Secrets Manager answers with instead of the secret.
     pub(crate) secrets_fail: Option<(u16, &'static str)>,
 }
@@ -75,6 +77,28 @@ impl Cloud {
                     (200, json!({ "MessageId": format!("m-{}", state.messages.len()) }))
                 }
             }
+            "AmazonSQS.SendMessageBatch" => {
+                if let Some(failure) = state.sqs_fails {
+                    return failed(failure);
+                }
+                let (mut successful, mut refused) = (Vec::new(), Vec::new());
+                for entry in request["Entries"].as_array().unwrap() {
+                    if state.batches_take == Some(0) {
+                        refused.push(
+                            json!({ "Id": entry["Id"], "Code": "InternalError", "SenderFault": false }),
+                        );
+                        continue;
+                    }
+                    state.batches_take = state.batches_take.map(|left| left - 1);
+                    let mut message = entry.clone();
+                    message["QueueUrl"] = request["QueueUrl"].clone();
+                    state.messages.push(message);
+                    successful.push(json!({
+                        "Id": entry["Id"], "MessageId": format!("m-{}", state.messages.len()), "MD5OfMessageBody": "",
+                    }));
+                }
+                (200, json!({ "Successful": successful, "Failed": refused }))
+            }
             "AmazonSQS.GetQueueAttributes" => (200, json!({})),
             "secretsmanager.GetSecretValue" => match state.secrets_fail {
                 Some(failure) => failed(failure),
@@ -105,8 +129,14 @@ fn received(at: usize, sent: &Value) -> SqsMessage {
         "body": sent["MessageBody"],
         "messageAttributes": attributes,
         "attributes": { "SentTimestamp": "1772359200000" },
+        "eventSourceARN": queue_arn(sent["QueueUrl"].as_str().unwrap()),
     }))
     .unwrap()
+}
+
+/// The ARN of the queue that has this URL.
+pub(crate) fn queue_arn(url: &str) -> String {
+    format!("arn:aws:sqs:ap-southeast-1:000000000000:{}", url.rsplit('/').next().unwrap())
 }
 
 /// A configuration that fails every call with this answer.

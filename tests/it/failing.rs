@@ -38,13 +38,15 @@ async fn what_the_table_refuses_comes_again_and_is_stored_later() {
         (503, "anything unknown"),
     ] {
         let table = Table::new(&failing(status, code), "table");
-        let failing = Consumer::new(table, "1".parse().unwrap());
+        let failing = Consumer::new(table, "1".parse().unwrap(), None);
         let fault = failing.process(&message, receiver.now).await.unwrap_err();
         assert!(matches!(&fault, Fault::Retry(text) if text.contains(code)), "{code}: {fault}");
     }
     let unreachable = Table::new(&crate::cloud::sdk("http://127.0.0.1:1"), "table");
-    let fault =
-        Consumer::new(unreachable, "1".parse().unwrap()).process(&message, receiver.now).await.unwrap_err();
+    let fault = Consumer::new(unreachable, "1".parse().unwrap(), None)
+        .process(&message, receiver.now)
+        .await
+        .unwrap_err();
     assert!(matches!(fault, Fault::Retry(_)), "{fault}");
     let stored = receiver.consumer.process(&message, receiver.now).await.unwrap();
     assert!(matches!(stored, Consumed::Stored { stored: Stored::New { .. }, .. }), "{stored:?}");

@@ -7,6 +7,7 @@
 //! | `converges` | the table holds what the fold defines | SQLite, built in |
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
+//! | `callbacks` | what browsers say is kept once, changes nothing of the server's, and is refused where it must be | SQLite, built in |
 //! | `registration` | exactly one right registration at Smile, and a rotation that refuses nothing | nothing |
 //! | `template` | template and code are held together | nothing |
 //! | `observability` | alarms, dashboard, runbook and metrics are held together | nothing |
@@ -16,6 +17,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod callbacks;
 mod cloud;
 mod converges;
 mod deployed;

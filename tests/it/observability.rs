@@ -48,14 +48,18 @@ fn named(name: &str) -> String {
     match name {
         "AWS::StackName" => STACK.to_owned(),
         "ConsumerFunction" => format!("{STACK}-consumer"),
+        "CallbackFunction" | "CallbackQueue.QueueName" => format!("{STACK}-callback"),
+        "CallbackDeadLetterQueue.QueueName" => format!("{STACK}-callback-dead-letters"),
+        "LinkFunction" => format!("{STACK}-link"),
         // Function and queue share their name.
         "WebhookFunction" | "WebhookQueue.QueueName" => format!("{STACK}-webhook"),
         "WebhookDeadLetterQueue.QueueName" => format!("{STACK}-webhook-dead-letters"),
-        "WebhookApi" => "api".to_owned(),
         "RunbookUrl" => "infra/runbook.md".to_owned(),
         "SilenceMinutes" => "30".to_owned(),
         "AlarmTopic" => "topic".to_owned(),
-        "AWS::Partition" | "AWS::Region" | "AWS::AccountId" => name.to_owned(),
+        "AWS::AccountId" | "AWS::Partition" | "AWS::Region" | "BackendApi" | "CallbackApi" | "WebhookApi" => {
+            name.to_owned()
+        }
         other => panic!("{other} has no value here yet"),
     }
 }
@@ -102,13 +106,25 @@ fn watched(alarm: &Value) -> Series {
     (resolved(&alarm["Namespace"]), resolved(&alarm["MetricName"]), dimensions)
 }
 
-/// The dashboard's body, the silence alarm included, and all series in it.
+/// The dashboard's body, with all that it can have, and all series in it.
 fn dashboard(template: &Value) -> (Value, BTreeSet<Series>) {
     let body = &template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"];
-    let silence = &body[1]["SilenceAlarmArn"]["Fn::If"];
-    assert_eq!((&silence[0], &silence[2]), (&json!("WatchesSilence"), &json!("")));
-    let text =
-        body[0].as_str().unwrap().replace("${SilenceAlarmArn}", silence[1]["Fn::Sub"].as_str().unwrap());
+    let mut text = body[0].as_str().unwrap().to_owned();
+    for (part, condition) in [
+        ("CallbackAlarmArns", "KnowsSmile"),
+        ("CallbackWidgets", "KnowsSmile"),
+        ("SilenceAlarmArn", "WatchesSilence"),
+    ] {
+        let choice = &body[1][part]["Fn::If"];
+        assert_eq!((&choice[0], &choice[2]), (&json!(condition), &json!("")), "{part}");
+        assert!(text.contains(&format!("${{{part}}}")), "{part} is used");
+        text = text.replace(&format!("${{{part}}}"), choice[1]["Fn::Sub"].as_str().unwrap());
+    }
+    // Without them, too, it is JSON.
+    let least = ["CallbackAlarmArns", "CallbackWidgets", "SilenceAlarmArn"]
+        .iter()
+        .fold(body[0].as_str().unwrap().to_owned(), |text, part| text.replace(&format!("${{{part}}}"), ""));
+    serde_json::from_str::<Value>(&substituted(&least)).unwrap();
     let body: Value = serde_json::from_str(&substituted(&text)).unwrap();
     let mut series = BTreeSet::new();
     for metric in
@@ -181,8 +197,17 @@ fn every_alarm_watches_a_series_that_is_written() {
     assert_eq!(
         unwatched,
         // Strangers' requests alarm when there are many (gateway-client-errors); `Stored` falls behind
-        // `Received` when the queue ages; an unknown type is stored and waits for a newer version.
-        ["RejectedSource", "Stored", "Unfolded"]
+        // `Received` when the queue ages; an unknown type is stored and waits for a newer version. What anybody's
+        // browser can cause wakes nobody.
+        [
+            "RejectedSource",
+            "CallbackReceived",
+            "CallbackRefused",
+            "Linked",
+            "Stored",
+            "Unfolded",
+            "CallbackQuarantined"
+        ]
     );
     // Sightings are words of the code.
     let sightings: BTreeSet<String> = alarms(&template)
@@ -242,7 +267,7 @@ fn every_alarm_is_told_means_something_and_stands_in_the_runbook() {
         assert!(period * periods.unwrap_or(most) <= 86_400, "{name}");
         assert!(alarm.get("Metrics").is_none(), "{name}: the local cloud refuses metric maths");
     }
-    assert_eq!(slugs.len(), 19);
+    assert_eq!(slugs.len(), 30);
     // Sections that are no alarm's.
     let others: Vec<&str> =
         sections.keys().map(String::as_str).filter(|section| !slugs.contains(*section)).collect();
@@ -384,10 +409,19 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
     ] {
         webhook.extend(outcome.counts());
     }
+    consumer.extend(consumer::Outcome::CallbackQuarantined(Reason::Undecodable).counts());
+    consumer
+        .extend(consumer::Outcome::Checked(shared::table::Confirmation::Missing { first: true }).counts());
     let now = "2026-03-01T10:00:00Z".parse().unwrap();
     let mut seen = BTreeSet::new();
     let register = vec![Count::of(Metric::RegistrationOrphaned)];
-    for (function, counts) in [("webhook", webhook), ("consumer", consumer), ("register", register)] {
+    for (function, counts) in [
+        ("webhook", webhook),
+        ("consumer", consumer),
+        ("register", register),
+        ("callback", callbacks()),
+        ("link", links()),
+    ] {
         for count in counts {
             let line = count.line(function, now);
             let (metric, by_function, by) = check_metric_line(&line);
@@ -401,6 +435,65 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
         .flat_map(|metric| metric.functions().iter().map(move |function| (*metric, *function)))
         .collect();
     assert_eq!(seen, all, "the table says what is counted");
+}
+
+/// What the callback function counts.
+fn callbacks() -> Vec<Count> {
+    use callback::answer::{Item, Outcome, Verdict};
+    use shared::callback::Name;
+    use shared::callback::intake::{Refused, Why};
+
+    let names = Name::KNOWN.iter().cloned().chain([Name::from("onAnaReyes")]);
+    let mut items: Vec<Item> = names.map(Item::Queued).collect();
+    items.extend(Why::ALL.map(|why| Item::Refused(Refused { id: None, why })));
+    items.push(Item::Unavailable);
+    let verdicts = [
+        Verdict::Batch(items.into_iter().map(|item| (item, None)).collect()),
+        Verdict::TooLarge,
+        Verdict::NotJson,
+        Verdict::TokenMissing,
+        Verdict::TokenRefused(shared::session::Refused::Expired),
+        Verdict::SecretUnavailable,
+    ];
+    let answered = verdicts.map(|verdict| Outcome::Answered { origin: None, verdict });
+    answered.iter().chain([&Outcome::OriginNotAllowed]).flat_map(Outcome::counts).collect()
+}
+
+/// What the link function counts.
+fn links() -> Vec<Count> {
+    use link::{Asked, Linked, Outcome, Refusal};
+    use shared::id::UserId;
+    use shared::session::Minted;
+    use shared::smile_api::{SecretText, Token};
+
+    let user = || UserId::new("u-1").unwrap();
+    let token = || Token { access_token: SecretText::new("Ana"), expires_at: None, mode: None };
+    let session = || Minted { token: "Ana".to_owned(), expires_at: jiff::Timestamp::UNIX_EPOCH };
+    let asked = [Asked::New, Asked::Existing(user()), Asked::Refresh(user())];
+    let linked = asked.map(|asked| Ok(Linked { asked, user: user(), token: token(), session: session() }));
+    let smile = link::refusal::Smile::default;
+    let refused = [
+        Refusal::NoRoute,
+        Refusal::BadRequest(Vec::new()),
+        Refusal::TooLarge,
+        Refusal::UserNotFound(smile()),
+        Refusal::SmileRateLimited(smile()),
+        Refusal::SmileRefused(smile()),
+        Refusal::SmileUnclear(smile()),
+        Refusal::SmileUnavailable(smile()),
+        Refusal::SmileTimeout(smile(), true),
+        Refusal::NoSecret,
+    ];
+    linked.into_iter().chain(refused.map(Err)).flat_map(|outcome| Outcome(outcome).counts()).collect()
+}
+
+#[test]
+fn the_alarm_on_links_watches_a_reason_of_the_code() {
+    let alarm = &template()["Resources"]["LinkRefusedAlarm"]["Properties"];
+    let (_, reason) = &watched(alarm).2[1];
+    assert!(
+        links().iter().any(|count| count.metric == Metric::LinkRefused && count.by.as_ref() == Some(reason))
+    );
 }
 
 #[test]

@@ -301,20 +301,25 @@ async fn a_secret_that_cannot_be_used_stops_the_start_and_is_not_told() {
 
 /// Stable names: whoever queries the logs can rely on them, and a new one is looked at for what it tells.
 pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
-    const FIELDS: [&str; 22] = [
+    const FIELDS: [&str; 28] = [
+        "account",
         "at",
+        "code",
         "delivery",
         "error",
         "event",
         "fault",
+        "found",
         "held",
         "key",
         "level",
         "message",
         "message_id",
+        "outcome",
         "reason",
         "registrations",
         "requestId",
+        "session",
         "source",
         "span",
         "stored",
@@ -323,6 +328,7 @@ pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
         "type",
         "unfolded",
         "unknown",
+        "user",
         "xrayTraceId",
     ];
     for line in log.lines().filter(|line| !line.contains("\"_aws\"")) {

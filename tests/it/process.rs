@@ -38,8 +38,11 @@ struct Work {
 fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
-        let build =
-            ["build", "--locked", "--quiet", "--bin", "webhook", "--bin", "consumer", "--bin", "register"];
+        let functions = ["webhook", "consumer", "register", "callback", "link"];
+        let build: Vec<&str> = ["build", "--locked", "--quiet"]
+            .into_iter()
+            .chain(functions.into_iter().flat_map(|name| ["--bin", name]))
+            .collect();
         let root = crate::support::it_dir().join("../..");
         assert!(Command::new(env!("CARGO")).current_dir(root).args(build).status().unwrap().success());
         // target/debug/deps/it-…

@@ -8,15 +8,17 @@ use consumer::{Consumer, Outcome as Consumed, Retention};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::queue::Queue;
+use shared::secret_cache::Secrets;
 use shared::secret_store::SecretStore;
 use shared::secrets::SecretSet;
 use shared::table::{Fault, Table};
 use shared::verify::{Secret, sign};
-use webhook::{Arrival, Outcome, Request, Secrets, SourcePolicy, Webhook};
+use webhook::{Arrival, Outcome, Request, SourcePolicy, Webhook};
 
-use crate::cloud::{Cloud, table};
+use crate::cloud::{Cloud, queue_arn, table};
 
 pub(crate) const SMILE: &str = "18.142.61.230";
+pub(crate) const CALLBACK_QUEUE: &str = "http://fake.invalid/callback";
 pub(crate) const SECRET: &str = "the-secret-of-these-tests";
 
 /// The receiver, the cloud around it and a clock.
@@ -51,7 +53,11 @@ impl Receiver {
         let allow = format!("{SMILE}/32").parse().unwrap();
         let webhook = Webhook::new(allow, policy, secrets, Queue::new(&sdk, "http://fake.invalid/queue"));
         let (table, dynamodb) = table().await;
-        let consumer = Consumer::new(table.clone(), "365".parse::<Retention>().unwrap());
+        let consumer = Consumer::new(
+            table.clone(),
+            "365".parse::<Retention>().unwrap(),
+            Some(queue_arn(CALLBACK_QUEUE)),
+        );
         Self { cloud, table, dynamodb, webhook, consumer, now, requests: 0 }
     }
 

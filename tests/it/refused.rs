@@ -206,7 +206,7 @@ async fn without_a_usable_secret_the_function_does_not_start() {
     let cloud = crate::cloud::Cloud::default();
     let fetch = || async {
         let now = "2026-03-01T12:00:00Z".parse().unwrap();
-        webhook::Secrets::fetch(SecretStore::new(&cloud.sdk(), "arn"), now)
+        shared::secret_cache::Secrets::fetch(SecretStore::new(&cloud.sdk(), "arn"), now)
             .await
             .err()
             .map(|error| error.to_string())

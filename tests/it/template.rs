@@ -46,7 +46,9 @@ fn functions_are_given_the_variables_that_they_read() {
     assert_eq!(given("WebhookFunction"), read(&webhook::Config::VARIABLES));
     assert_eq!(given("ConsumerFunction"), read(&consumer::Config::VARIABLES));
     assert_eq!(given("RegisterFunction"), read(&register::Config::VARIABLES));
-    assert_eq!(functions.len(), 3, "another function needs a line here");
+    assert_eq!(given("CallbackFunction"), read(&callback::Config::VARIABLES));
+    assert_eq!(given("LinkFunction"), read(&link::Config::VARIABLES));
+    assert_eq!(functions.len(), 5, "another function needs a line here");
 }
 
 #[test]
@@ -73,12 +75,167 @@ fn the_defaults_and_bounds_of_parameters_are_those_of_the_code() {
             && !days(seconds(&least) - 1)
             && !days(seconds(&most) + 1)
     );
-    let generated =
-        &of_type(&template, "AWS::SecretsManager::Secret")["WebhookSecret"]["GenerateSecretString"];
-    assert!(seconds(&generated["PasswordLength"]) <= 64, "Smile takes 64 characters");
+    let secrets = of_type(&template, "AWS::SecretsManager::Secret");
+    assert_eq!(secrets.keys().copied().collect::<Vec<_>>(), ["SessionSecret", "WebhookSecret"]);
+    for (name, secret) in secrets {
+        let generated = &secret["GenerateSecretString"];
+        // Smile takes 64 characters; HS256 wants 32 bytes.
+        assert!((43..=64).contains(&seconds(&generated["PasswordLength"])), "{name}");
+        assert_eq!(
+            (&generated["GenerateStringKey"], &generated["SecretStringTemplate"]),
+            (&"current".into(), &"{}".into())
+        );
+        for (policy, kept) in [("DeletionPolicy", "RetainExceptOnCreate"), ("UpdateReplacePolicy", "Retain")]
+        {
+            assert_eq!(template["Resources"][name][policy], kept, "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_parameters_of_links_and_callbacks_are_those_of_the_code() {
+    let template = template();
+    let parameter = |name: &str, field: &str| template["Parameters"][name][field].clone();
+    let bounds =
+        |name: &str| ["MinValue", "MaxValue", "Default"].map(|field| seconds(&parameter(name, field)));
+    let link = |minutes: u64| {
+        let minutes = minutes.to_string();
+        let mut list = link::Config::VARIABLES.map(|name| (name, "x"));
+        list.iter_mut().find(|(name, _)| *name == "SESSION_MINUTES").unwrap().1 = &minutes;
+        link::Config::read(&Variables::from_list(&list)).is_ok()
+    };
+    let [least, most, usual] = bounds("SessionMinutes");
+    assert!(link(least) && link(most) && !link(least - 1) && !link(most + 1));
+    assert_eq!(usual, 60);
+    let queue = [("CALLBACK_QUEUE_URL", "u"), ("SMILE_SESSION_SECRET_ARN", "a")];
+    let callback = |name: &'static str, value: &str| {
+        callback::Config::read(&Variables::from_list(&[queue[0], queue[1], (name, value)])).is_ok()
+    };
+    let [least, most, _] = bounds("UnconfirmedSeconds");
+    // SQS delays a message by 900 seconds at most.
+    assert_eq!(most, 900);
+    for seconds in [least, most] {
+        assert!(callback("UNCONFIRMED_SECONDS", &seconds.to_string()));
+    }
+    for (origins, is_good) in [
+        ("", true),
+        ("null", true),
+        ("https://app.example.com", true),
+        ("https://app.example.com,http://localhost:3000,null", true),
+        ("*", false),
+        ("https://app.example.com/", false),
+        ("https://App.example.com", false),
+    ] {
+        assert_eq!(callback("ALLOWED_ORIGINS", origins), is_good, "{origins}");
+    }
+    assert_eq!(parameter("CallbackOrigins", "Default"), "");
+    // What stands in a version's description fits into it (Lambda, `PublishVersion`).
+    let longest = ["CallbackOrigins", "SmileApiUrl", "SmileCredentialsSecretArn", "SourceAllowList"];
+    let [origins, url, arn, list] = longest.map(|name| seconds(&parameter(name, "MaxLength")));
+    for description in [
+        format!("x86_64, 900 s, {}", "x".repeat(usize::try_from(origins).unwrap())),
+        format!("x86_64, 300 min, {}, ", "x".repeat(usize::try_from(url + arn).unwrap())),
+        format!("x86_64, 10240 MB, quarantine, {}", "x".repeat(usize::try_from(list).unwrap())),
+    ] {
+        assert!(description.len() <= 256, "{}", description.len());
+    }
+}
+
+#[test]
+fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
+    const IF_JWT: &str = "LinksByJwt";
+    let template = template();
+    let integrations = of_type(&template, "AWS::ApiGatewayV2::Integration");
+    let function = |route: &Value| {
+        let target = route["Target"]["Fn::Sub"].as_str().unwrap();
+        let name = target.strip_prefix("integrations/${").unwrap().strip_suffix('}').unwrap();
+        let integration = integrations[name];
+        assert_eq!(
+            (&integration["ApiId"], &integration["IntegrationType"]),
+            (&route["ApiId"], &json!("AWS_PROXY"))
+        );
+        assert_eq!(integration["PayloadFormatVersion"], "2.0", "{name}");
+        let alias = integration["IntegrationUri"]["Ref"].as_str().unwrap();
+        let function = &template["Resources"][alias.strip_suffix(".Alias").unwrap()];
+        function["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap().to_owned()
+    };
+    let mut served = BTreeMap::new();
+    let mut routes = BTreeMap::new();
+    for (name, route) in of_type(&template, "AWS::ApiGatewayV2::Route") {
+        let (key, api) = (route["RouteKey"].as_str().unwrap(), route["ApiId"]["Ref"].as_str().unwrap());
+        served.insert(key.split_once(' ').unwrap().1.to_owned(), function(route));
+        // Who may call without credentials of AWS's or an issuer's: whom the function checks itself.
+        match api {
+            "BackendApi" => {
+                let by_jwt =
+                    |by_jwt: Value, otherwise: Value| json!({ "Fn::If": [IF_JWT, by_jwt, otherwise] });
+                assert_eq!(route["AuthorizationType"], by_jwt(json!("JWT"), json!("AWS_IAM")), "{name}");
+                assert_eq!(
+                    route["AuthorizerId"],
+                    by_jwt(json!({ "Ref": "BackendAuthorizer" }), no_value()),
+                    "{name}"
+                );
+                assert_eq!(route["AuthorizationScopes"], by_jwt(json!(["smile:link"]), no_value()), "{name}");
+            }
+            _ => assert_eq!(route["AuthorizationType"], "NONE", "{name}"),
+        }
+        routes.insert(key, api);
+    }
     assert_eq!(
-        (&generated["GenerateStringKey"], &generated["SecretStringTemplate"]),
-        (&"current".into(), &"{}".into())
+        routes,
+        BTreeMap::from([
+            ("POST /v1/webhooks/smile", "WebhookApi"),
+            ("POST /v1/callbacks", "CallbackApi"),
+            ("OPTIONS /v1/callbacks", "CallbackApi"),
+            ("GET /v1/wink-events.js", "CallbackApi"),
+            ("GET /v1/wink-events.mjs", "CallbackApi"),
+            ("POST /v1/links", "BackendApi"),
+            ("POST /v1/links/{userId}/refresh", "BackendApi"),
+        ])
+    );
+    // `cargo lambda watch` serves the same.
+    let manifest = std::fs::read_to_string(it_dir().join("../../Cargo.toml")).unwrap();
+    let served_locally = manifest.split("[workspace.metadata.lambda.watch.router]\n").nth(1).unwrap();
+    let watched: BTreeMap<String, String> = served_locally
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(|line| {
+            let (path, function) = line.split_once(" = ").unwrap();
+            (path.trim_matches('"').to_owned(), function.trim_matches('"').to_owned())
+        })
+        .collect();
+    assert_eq!(watched, served);
+    // No API answers preflights by itself: which origins may send is the function's to say.
+    for (name, api) in of_type(&template, "AWS::ApiGatewayV2::Api") {
+        assert!(api.get("CorsConfiguration").is_none(), "{name}");
+    }
+    let authorizer = of_type(&template, "AWS::ApiGatewayV2::Authorizer")["BackendAuthorizer"];
+    assert_eq!(authorizer["JwtConfiguration"]["Issuer"], json!({ "Ref": "JwtIssuer" }));
+    let outputs = &template["Outputs"];
+    let variables =
+        &of_type(&template, "AWS::Serverless::Function")["LinkFunction"]["Environment"]["Variables"];
+    for (output, variable) in [("CallbackUrl", "CALLBACK_URL"), ("ScriptUrl", "SCRIPT_URL")] {
+        assert_eq!(outputs[output]["Value"], variables[variable], "{output}");
+    }
+}
+
+#[test]
+fn browsers_use_up_nothing_of_the_webhooks() {
+    let template = template();
+    let stages = of_type(&template, "AWS::ApiGatewayV2::Stage");
+    let rate = |stage: &str| stages[stage]["DefaultRouteSettings"]["ThrottlingRateLimit"].clone();
+    assert_eq!(rate("WebhookStage"), json!({ "Ref": "ThrottleRate" }));
+    assert_eq!(rate("CallbackStage"), json!({ "Ref": "CallbackThrottleRate" }));
+    let source = of_type(&template, "AWS::Lambda::EventSourceMapping")["CallbackEventSource"];
+    let concurrency = &source["ScalingConfig"]["MaximumConcurrency"]["Fn::If"];
+    assert_eq!(*concurrency, json!(["OnAws", { "Ref": "CallbackConcurrency" }, 2]));
+    assert_eq!(source["FunctionName"], json!({ "Ref": "ConsumerFunction.Alias" }));
+    assert_eq!(source["EventSourceArn"], json!({ "Fn::GetAtt": ["CallbackQueue", "Arn"] }));
+    // The consumer believes the queue's ARN, not what a message says of itself.
+    let consumer = of_type(&template, "AWS::Serverless::Function")["ConsumerFunction"];
+    assert_eq!(
+        consumer["Environment"]["Variables"]["CALLBACK_QUEUE_ARN"],
+        json!({ "Fn::If": ["KnowsSmile", { "Fn::GetAtt": ["CallbackQueue", "Arn"] }, ""] })
     );
 }
 
@@ -89,11 +246,18 @@ fn time_outs_end_inside_each_other() {
     let time_out = |function: &str| seconds(&functions[function]["Timeout"]);
     assert!(2 * webhook::PATIENCE.operation.as_secs() < time_out("WebhookFunction"));
     assert!(consumer::batch::PATIENCE.as_secs() < time_out("ConsumerFunction"));
-    for integration in of_type(&template, "AWS::ApiGatewayV2::Integration").values() {
-        assert!(seconds(&integration["TimeoutInMillis"]) > 1000 * time_out("WebhookFunction"));
+    let link = 3 * link::PATIENCE.operation + 2 * link::CALL;
+    assert!(link.as_secs() < time_out("LinkFunction"));
+    for (name, integration) in of_type(&template, "AWS::ApiGatewayV2::Integration") {
+        let function = integration["IntegrationUri"]["Ref"].as_str().unwrap().strip_suffix(".Alias").unwrap();
+        let waited = seconds(&integration["TimeoutInMillis"]);
+        // API Gateway takes 30 seconds at most for an HTTP API.
+        assert!(waited > 1000 * time_out(function) && waited <= 30_000, "{name}");
     }
     let queues = of_type(&template, "AWS::SQS::Queue");
-    assert!(seconds(&queues["WebhookQueue"]["VisibilityTimeout"]) >= 6 * time_out("ConsumerFunction"));
+    for queue in ["WebhookQueue", "CallbackQueue"] {
+        assert!(seconds(&queues[queue]["VisibilityTimeout"]) >= 6 * time_out("ConsumerFunction"), "{queue}");
+    }
 }
 
 #[test]
@@ -126,7 +290,7 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
     let queues = of_type(&template, "AWS::SQS::Queue");
     let (dead, live): (Vec<_>, Vec<_>) =
         queues.iter().partition(|(name, _)| name.ends_with("DeadLetterQueue"));
-    assert_eq!((dead.len(), live.len()), (1, 1));
+    assert_eq!((dead.len(), live.len()), (2, 2));
     for (name, queue) in live {
         let target = &queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"];
         let letters = &queues[target[0].as_str().unwrap()];
@@ -146,7 +310,12 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
             assert_eq!(event["Properties"]["BatchSize"], 10, "{name}");
         }
     }
-    assert_eq!(sources, 1);
+    for (name, source) in of_type(&template, "AWS::Lambda::EventSourceMapping") {
+        sources += 1;
+        assert_eq!(source["FunctionResponseTypes"][0], "ReportBatchItemFailures", "{name}");
+        assert_eq!(source["BatchSize"], 10, "{name}");
+    }
+    assert_eq!(sources, 2);
 }
 
 /// `Sid: actions on resource`, one line a statement.
@@ -158,13 +327,27 @@ fn statements(policy: &Value) -> Vec<String> {
             assert_eq!(statement["Effect"], "Allow");
             let actions = match &statement["Action"] {
                 Value::Array(actions) => {
-                    actions.iter().map(|action| action.as_str().unwrap()).collect::<Vec<_>>()
+                    let on_aws = |action: &&Value| match &action["Fn::If"] {
+                        Value::Null => true,
+                        choice => {
+                            assert_eq!((&choice[0], &choice[1]), (&"OnAws".into(), &no_value()), "{action}");
+                            false
+                        }
+                    };
+                    let actions = actions.iter().filter(on_aws);
+                    actions.map(|action| action.as_str().unwrap()).collect::<Vec<_>>()
                 }
                 action => vec![action.as_str().unwrap()],
             };
             assert!(actions.iter().all(|action| !action.contains('*')), "{statement}");
             let resource = |resource: &Value| match resource {
-                Value::String(text) => text.clone(),
+                Value::String(text) => {
+                    assert!(
+                        text != "*" || matches!(statement["Sid"].as_str(), Some("Trace" | "Alarms")),
+                        "{statement}"
+                    );
+                    text.clone()
+                }
                 intrinsic => intrinsic.as_object().unwrap().values().next().unwrap().to_string(),
             };
             let resources = match &statement["Resource"] {
@@ -205,7 +388,7 @@ fn no_value() -> Value {
 fn every_function_may_do_what_it_needs_and_no_more() {
     let template = template();
     let roles = of_type(&template, "AWS::IAM::Role");
-    assert_eq!(roles.len(), 4);
+    assert_eq!(roles.len(), 6);
     let (always, with_key) = may(roles["WebhookRole"]);
     assert_eq!(
         always,
@@ -221,7 +404,7 @@ fn every_function_may_do_what_it_needs_and_no_more() {
     assert_eq!(
         always,
         [
-            r#"Queue: sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes on ["WebhookQueue","Arn"]"#,
+            r#"Queue: sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes on ["WebhookQueue","Arn"] ["KnowsSmile",{"Fn::GetAtt":["CallbackQueue","Arn"]},{"Ref":"AWS::NoValue"}]"#,
             r#"Table: dynamodb:BatchGetItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem on ["Restored",{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}"},{"Fn::GetAtt":["Table","Arn"]}]"#,
             r#"Index: dynamodb:Query on ["Restored",{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}/index/by-owner"},{"Fn::Sub":"${Table.Arn}/index/by-owner"}]"#,
             r#"Log: logs:CreateLogStream logs:PutLogEvents on ["ConsumerLogGroup","Arn"]"#,
@@ -245,11 +428,33 @@ fn every_function_may_do_what_it_needs_and_no_more() {
         ]
     );
     assert_eq!(with_key, [r#"Key: kms:Decrypt on "KmsKeyArn""#]);
+    let (always, with_key) = may(roles["CallbackRole"]);
+    assert_eq!(
+        always,
+        [
+            r#"Queue: sqs:SendMessage sqs:GetQueueAttributes on ["CallbackQueue","Arn"]"#,
+            r#"Secret: secretsmanager:GetSecretValue on ["SessionSecret","Id"]"#,
+            r#"Log: logs:CreateLogStream logs:PutLogEvents on ["CallbackLogGroup","Arn"]"#,
+            "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *",
+        ]
+    );
+    assert_eq!(with_key, [r#"Key: kms:Decrypt kms:GenerateDataKey on "KmsKeyArn""#]);
+    let (always, with_key) = may(roles["LinkRole"]);
+    assert_eq!(
+        always,
+        [
+            r#"Secrets: secretsmanager:GetSecretValue on ["SessionSecret","Id"] "SmileCredentialsSecretArn""#,
+            r#"Log: logs:CreateLogStream logs:PutLogEvents on ["LinkLogGroup","Arn"]"#,
+            "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *",
+        ]
+    );
+    assert_eq!(with_key, [r#"Key: kms:Decrypt on "KmsKeyArn""#]);
     // CodeDeploy: the aliases of these functions, by name, and a look at the account's alarms.
     let (always, with_key) = may(roles["RolloutRole"]);
     let arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}";
-    let functions = ["webhook", "webhook:live", "consumer", "consumer:live"];
-    let functions = functions.map(|function| format!("\"{arn}-{function}\"")).join(" ");
+    let functions = ["webhook", "consumer", "callback", "link"];
+    let functions =
+        functions.map(|function| format!("\"{arn}-{function}\" \"{arn}-{function}:live\"")).join(" ");
     assert_eq!(
         always,
         [
@@ -265,20 +470,28 @@ fn every_function_may_do_what_it_needs_and_no_more() {
     }
 }
 
-/// The names under `Ref` and in `Fn::Sub`, wherever they stand.
-fn references(value: &Value, into: &mut BTreeSet<String>) {
+/// The names under `Ref` and in `Fn::Sub`, wherever they stand, and those that an `Fn::If` goes by.
+fn references(template: &Value, value: &Value, into: &mut BTreeSet<String>) {
+    let names = |text: &str| -> Vec<String> {
+        text.split("${").skip(1).map(|part| part.split_once('}').unwrap().0.to_owned()).collect()
+    };
     match value {
         Value::Object(members) => {
             if let Some(name) = members.get("Ref").and_then(Value::as_str) {
                 into.insert(name.to_owned());
             }
             if let Some(text) = members.get("Fn::Sub").and_then(Value::as_str) {
-                let names = text.split("${").skip(1).map(|part| part.split_once('}').unwrap().0.to_owned());
-                into.extend(names);
+                into.extend(names(text));
             }
-            members.values().for_each(|member| references(member, into));
+            if let Some(parts) = members.get("Fn::Sub").and_then(Value::as_array) {
+                into.extend(names(parts[0].as_str().unwrap()));
+            }
+            if let Some(choice) = members.get("Fn::If") {
+                references(template, &template["Conditions"][choice[0].as_str().unwrap()], into);
+            }
+            members.values().for_each(|member| references(template, member, into));
         }
-        Value::Array(items) => items.iter().for_each(|item| references(item, into)),
+        Value::Array(items) => items.iter().for_each(|item| references(template, item, into)),
         _ => {}
     }
 }
@@ -294,13 +507,18 @@ fn rolled_out(template: &Value) -> BTreeMap<&str, &Value> {
 #[test]
 fn the_alias_is_what_is_called_and_every_change_reaches_it() {
     let template = template();
-    let alias = json!({ "Ref": "WebhookFunction.Alias" });
-    let integrations = of_type(&template, "AWS::ApiGatewayV2::Integration");
-    assert_eq!((integrations.len(), &integrations["WebhookIntegration"]["IntegrationUri"]), (1, &alias));
-    let permissions = of_type(&template, "AWS::Lambda::Permission");
-    assert_eq!((permissions.len(), &permissions["WebhookPermission"]["FunctionName"]), (1, &alias));
-    // SAM lets an event source in `Events` call the alias; one outside would have to say so itself.
-    assert!(of_type(&template, "AWS::Lambda::EventSourceMapping").is_empty());
+    let alias = |function: &str| json!({ "Ref": format!("{function}Function.Alias") });
+    let (integrations, permissions) =
+        (of_type(&template, "AWS::ApiGatewayV2::Integration"), of_type(&template, "AWS::Lambda::Permission"));
+    for function in ["Webhook", "Callback", "Link"] {
+        let uri = &integrations[&*format!("{function}Integration")]["IntegrationUri"];
+        let called = &permissions[&*format!("{function}Permission")]["FunctionName"];
+        assert_eq!((uri, called), (&alias(function), &alias(function)));
+    }
+    assert_eq!((integrations.len(), permissions.len()), (3, 3));
+    // SAM lets an event source in `Events` call the alias; one outside says so itself.
+    let sources = of_type(&template, "AWS::Lambda::EventSourceMapping");
+    assert_eq!((sources.len(), &sources["CallbackEventSource"]["FunctionName"]), (1, &alias("Consumer")));
     let parameters = names(&template["Parameters"]);
     for (name, function) in rolled_out(&template) {
         assert_eq!(function["AutoPublishAlias"], "live", "{name}");
@@ -312,11 +530,12 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
             held.as_object_mut().unwrap().remove(elsewhere);
         }
         let (mut used, mut described) = (BTreeSet::new(), BTreeSet::new());
-        references(&held, &mut used);
-        references(&function["VersionDescription"], &mut described);
+        references(&template, &held, &mut used);
+        references(&template, &function["VersionDescription"], &mut described);
         // Stated once for all functions.
-        references(&template["Globals"]["Function"], &mut used);
-        used.retain(|name| parameters.contains(name.as_str()));
+        references(&template, &template["Globals"]["Function"], &mut used);
+        // `Local` is the same for a stack's whole life.
+        used.retain(|name| parameters.contains(name.as_str()) && name != "Local");
         described.retain(|name| parameters.contains(name.as_str()));
         assert_eq!(used, described, "{name}");
     }
@@ -378,7 +597,7 @@ fn a_key_of_ones_own_is_for_all_that_is_kept() {
             kept += 1;
         }
     }
-    assert_eq!(kept, 2 + 1 + 4);
+    assert_eq!(kept, 4 + 2 + 8);
     for (name, queue) in of_type(&template, "AWS::SQS::Queue") {
         // SQS takes one of the two.
         assert_eq!(queue["SqsManagedSseEnabled"], json!({ "Fn::If": ["OwnKey", false, true] }), "{name}");
@@ -435,14 +654,25 @@ fn choices(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
 #[test]
 fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     /// What sits behind `Local`, and why.
-    const LEFT_OUT: [(&str, &str); 3] = [
+    const LEFT_OUT: [(&str, &str); 5] = [
         ("AlarmTopicPolicy", "denies what comes without TLS, as all does on the local cloud"),
+        ("CallbackDeadLetterQueuePolicy", "the same"),
+        ("CallbackQueuePolicy", "the same"),
         ("WebhookDeadLetterQueuePolicy", "the same"),
         ("WebhookQueuePolicy", "the same"),
     ];
     /// What is another value there.
-    const OTHERWISE: [(&str, &str); 3] = [
-        ("/Outputs/WebhookUrl/Value/Fn::If/2", "the local cloud's name for the API is not known everywhere"),
+    const OTHERWISE: [(&str, &str); 9] = [
+        ("/Outputs/BackendUrl/Value", "the local cloud's name for the API is not known everywhere"),
+        ("/Outputs/CallbackUrl/Value", "the same"),
+        ("/Outputs/ScriptUrl/Value", "the same"),
+        ("/Outputs/WebhookUrl/Value/Fn::If/2", "the same"),
+        (
+            "/Resources/CallbackEventSource/Properties/ScalingConfig/MaximumConcurrency",
+            "the local cloud takes a parameter for a string here, and stops polling",
+        ),
+        ("/Resources/LinkFunction/Properties/Environment/Variables/CALLBACK_URL", "as the output"),
+        ("/Resources/LinkFunction/Properties/Environment/Variables/SCRIPT_URL", "as the output"),
         (
             "/Resources/ConsumerFunction/Properties/Events/Webhooks/Properties/ScalingConfig/MaximumConcurrency",
             "the local cloud takes a parameter for a string here, and stops polling",
@@ -455,18 +685,30 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
         let of = |(_, resource): &(&String, &Value)| resource["Condition"] == condition;
         resources.iter().filter(of).map(|(name, _)| name.as_str()).collect()
     };
-    assert_eq!(behind("OnAws"), LEFT_OUT.map(|(name, _)| name).into());
+    let on_aws: BTreeSet<&str> = &behind("OnAws") | &behind("KnowsSmileOnAws");
+    assert_eq!(on_aws, LEFT_OUT.map(|(name, _)| name).into());
+    let both = json!({ "Fn::And": [{ "Condition": "KnowsSmile" }, { "Condition": "OnAws" }] });
+    assert_eq!(template["Conditions"]["KnowsSmileOnAws"], both);
     // Options, the same on both.
     assert_eq!(behind("OwnDomain"), ["WebhookDomain", "WebhookDomainMapping"].into());
     assert_eq!(behind("AlarmsByEmail"), ["AlarmEmailSubscription"].into());
     assert_eq!(behind("WatchesSilence"), ["SilenceAlarm"].into());
-    assert_eq!(
-        behind("Registers"),
-        ["RegisterFunction", "RegisterLogGroup", "RegisterRole", "Registration"].into()
-    );
+    assert_eq!(behind("LinksByJwt"), ["BackendAuthorizer"].into());
+    // Without Smile's API there is no registration, no link, and so no callback.
+    let of_smile = ["Backend", "Callback", "Link", "Regist", "Script", "Session", "UnconfirmedConnections"];
+    let of_smile: BTreeSet<&str> = resources
+        .keys()
+        .map(String::as_str)
+        .filter(|name| of_smile.iter().any(|of| name.starts_with(of)))
+        // Counted by a function that may just have been taken away.
+        .filter(|name| *name != "RegistrationOrphanedAlarm" && *name != "BackendAuthorizer")
+        .filter(|name| !on_aws.contains(name))
+        .collect();
+    assert_eq!(behind("KnowsSmile"), of_smile);
+    assert_eq!(of_smile.len(), 41);
     assert!(behind("OwnKey").is_empty() && behind("Restored").is_empty());
     let conditions = names(&template["Conditions"]);
-    assert_eq!(conditions.len(), 7);
+    assert_eq!(conditions.len(), 9);
     let mut all = Vec::new();
     choices(&template, "", &mut all);
     let local: BTreeSet<&str> =
@@ -475,7 +717,7 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     // `Local` is read by that condition and, for CodeDeploy, which the local cloud has not, in the one form
     // that SAM takes: a mapping, per function.
     let text = template.to_string();
-    assert_eq!(text.matches(r#"{"Ref":"Local"}"#).count(), 1 + 2);
+    assert_eq!(text.matches(r#"{"Ref":"Local"}"#).count(), 1 + 4);
     assert_eq!(template["Conditions"]["OnAws"], json!({ "Fn::Equals": [{ "Ref": "Local" }, "false"] }));
     for condition in conditions {
         assert!(condition == "OnAws" || !template["Conditions"][condition].to_string().contains("Local"));
@@ -499,12 +741,15 @@ fn only_tls_reaches_queues_and_topic_and_the_access_log_says_nothing_personal() 
         assert_eq!(statements[1]["Principal"], json!({ "Service": "cloudwatch.amazonaws.com" }), "{name}");
         assert!(statements[1]["Condition"]["ArnLike"]["aws:SourceArn"].is_object(), "{name}");
     }
-    let stage = of_type(&template, "AWS::ApiGatewayV2::Stage")["WebhookStage"];
-    let format: BTreeMap<String, String> =
-        serde_json::from_str(stage["AccessLogSettings"]["Format"].as_str().unwrap()).unwrap();
-    let logged: Vec<&str> = format.keys().map(String::as_str).collect();
-    assert_eq!(
-        logged,
-        ["integrationLatency", "requestId", "responseLength", "routeKey", "sourceIp", "status"]
-    );
+    for (name, stage) in of_type(&template, "AWS::ApiGatewayV2::Stage") {
+        let format: BTreeMap<String, String> =
+            serde_json::from_str(stage["AccessLogSettings"]["Format"].as_str().unwrap()).unwrap();
+        let logged: Vec<&str> = format.keys().map(String::as_str).collect();
+        let expected: &[&str] = match name {
+            // Where browsers call, an address is a person's.
+            "CallbackStage" => &["integrationLatency", "requestId", "responseLength", "routeKey", "status"],
+            _ => &["integrationLatency", "requestId", "responseLength", "routeKey", "sourceIp", "status"],
+        };
+        assert_eq!(logged, expected, "{name}");
+    }
 }

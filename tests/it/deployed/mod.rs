@@ -3,6 +3,7 @@
 //! Each test has a cloud of its own, on a free port: what one breaks, another does not notice. They take
 //! turns, since each needs a machine's worth of processes.
 
+mod callbacks;
 mod observed;
 mod permissions;
 mod registration;
@@ -16,7 +17,7 @@ use aws_types::SdkConfig;
 use serde_json::Value;
 use shared::aws::{Patience, Settings, config};
 use shared::table::Table;
-use smile_cli::dev::{LocalCloud, Options};
+use smile_cli::dev::{Beside, LocalCloud, Options};
 use smile_cli::stack::Stack;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -42,8 +43,14 @@ struct Deployed {
 
 impl Deployed {
     async fn start(name: &str) -> Self {
+        Self::beside(name, Beside::Nothing).await
+    }
+
+    /// The same with Smile, and a customer's web site, beside it.
+    async fn beside(name: &str, beside: Beside) -> Self {
         let turn = TURN.lock().await;
-        let cloud = LocalCloud::start(Options::new(dir(name)).unwrap()).await.unwrap();
+        let options = Options { beside, ..Options::new(dir(name)).unwrap() };
+        let cloud = LocalCloud::start(options).await.unwrap();
         let sdk = sdk(cloud.stack());
         Self {
             table: Table::new(&sdk, &cloud.stack().table),

@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 use shared::event::EventType;
 use shared::queue::Queue;
 use shared::registration::{Document, Vault};
+use shared::secret_cache::Secrets;
 use shared::secret_store::SecretStore;
 use shared::smile_api::SecretText;
 use smile_cli::register::rotate::{Around, Done, Rotation};
 use smile_cli::simulate::Simulator;
-use webhook::{Arrival, Request, Secrets, SourcePolicy, Webhook};
+use webhook::{Arrival, Request, SourcePolicy, Webhook};
 
 use super::aws::{Aws, CutOff};
 use super::{A, NAME, TestClock, client, desired, for_good, registered, simulator, ways};

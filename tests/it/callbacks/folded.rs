@@ -1,0 +1,189 @@
+//! What browsers say adds up to the same for any order and repetition, and never to anything of the server's.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use shared::event::Subject;
+use shared::id::{AccountId, UserId};
+use shared::metrics::{Count, Metric};
+use shared::table::Confirmation;
+
+use super::{Browser, account, item, screen, walk, webhook};
+use crate::support::Shuffle;
+
+#[tokio::test]
+async fn a_walk_through_the_widget_is_all_there_once() {
+    let mut browser = Browser::new().await;
+    browser.say("u-1", &walk()).await;
+    let said = serde_json::to_value(browser.user("u-1").await).unwrap();
+    let at = |second: usize| json!(format!("2026-03-01T10:00:{second:02}.5Z"));
+    assert_eq!(
+        said["widget"],
+        json!({
+            "screen": "RevokeArchivePageOpened", "mode": "SANDBOX", "screen_at": at(16),
+            "last_error": { "error_code": "INVALID_MFA", "provider": "sss_ph", "account": "a-1", "at": at(7) },
+            "closed_at": at(19), "close_reason": "exit", "token_expired_at": at(18),
+            "uploads": { "change": "REMOVED", "count": 1, "at": at(17) },
+            "funnel": {
+                "-": {
+                    "ConsentPageOpened": at(0), "ProviderListPageOpened": at(1), "LoginOptionsPageOpened": at(2),
+                    "EmployerSurveyPageOpened": at(3), "FileTypeListPageOpened": at(12), "FileTypePageOpened": at(13),
+                    "ArchiveSuccessPageOpened": at(14), "RevokeArchivePageOpened": at(16),
+                },
+                "sss_ph": {
+                    "LoginPageOpened": at(4), "MfaPageOpened": at(6), "ConnectSuccessPageOpened": at(8),
+                    "AccountRevokePageOpened": at(10),
+                },
+            },
+        })
+    );
+    // Of the server's there is nothing: it has said nothing.
+    assert_eq!(
+        said["accounts"],
+        json!([{ "account": "a-1", "user": "u-1", "status": "UNKNOWN",
+                 "claim": { "status": "DISCONNECTED", "at": at(11), "provider": "sss_ph", "differs_since": at(11) } }])
+    );
+    assert_eq!(browser.truth("u-1").await.items().count(), 0);
+
+    let user = Subject::User(UserId::new("u-1").unwrap());
+    let timeline = browser.receiver.table.events_of(&user, None, 100).await.unwrap();
+    assert_eq!(timeline.len(), walk().len());
+    assert!(timeline.iter().all(|event| event.source == "callback" && event.id.starts_with("cb-")));
+    assert_eq!(timeline[4].facts.screen.as_deref(), Some("LoginPageOpened"));
+    assert_eq!(timeline[19].facts.reason.as_deref(), Some("exit"));
+}
+
+/// Webhooks and callbacks of one account, in many orders, each up to three times.
+#[tokio::test]
+async fn any_order_and_repetition_ends_the_same_and_webhooks_state_is_as_without_callbacks() {
+    let webhooks = [
+        webhook("et-1", "ACCOUNT_CREATED", "10:00:05"),
+        webhook("et-2", "ACCOUNT_FAILED", "10:00:07"),
+        webhook("et-3", "ACCOUNT_CONNECTED", "10:00:09"),
+        webhook("et-4", "INCOMES_ADDED", "10:00:09"),
+    ];
+    let mut alone = Browser::new().await;
+    for body in &webhooks {
+        alone.receiver.deliver(body).await;
+    }
+    let truth = alone.truth("u-1").await;
+    let mut shuffle = Shuffle::new(7);
+    let mut first = None;
+    for round in 0..25 {
+        let mut browser = Browser::new().await;
+        let callbacks = walk();
+        let all: Vec<usize> = (0..webhooks.len() + callbacks.len()).collect();
+        for at in shuffle.with_repeats(&all) {
+            match webhooks.get(at) {
+                Some(body) => drop(browser.receiver.deliver(body).await),
+                None => drop(browser.say("u-1", &callbacks[at - webhooks.len()..][..1]).await),
+            }
+        }
+        assert_eq!(browser.truth("u-1").await, truth, "round {round}");
+        let view = browser.user("u-1").await;
+        assert_eq!(first.get_or_insert_with(|| view.clone()), &view, "round {round}");
+        let quarantined = browser.receiver.table.quarantined_on("2026-03-01".parse().unwrap()).await.unwrap();
+        assert_eq!(quarantined, []);
+    }
+    let account = &first.unwrap().accounts[0];
+    assert_eq!(account.standing.status, "CONNECTED");
+    assert_eq!(account.claim.as_ref().unwrap().status, "DISCONNECTED");
+}
+
+#[tokio::test]
+async fn a_connection_that_only_the_browser_knows_is_seen_counted_once_and_settled_by_the_webhook() {
+    let mut browser = Browser::new().await;
+    let connected = item("c-1", "onAccountConnected", "12:00:00.250", account("a-1"));
+    let looks = browser.say("u-1", std::slice::from_ref(&connected)).await;
+    assert_eq!(looks.len(), 1, "one look is due later");
+    let look = looks[0].clone();
+    let standing = |browser: &UserViewOf| browser["accounts"][0].clone();
+
+    let before = standing(&view(&browser).await);
+    assert_eq!((&before["status"], &before["claim"]["status"]), (&json!("UNKNOWN"), &json!("CONNECTED")));
+    assert_eq!(before["claim"]["differs_since"], "2026-03-01T12:00:00.25Z");
+
+    // Two minutes later nobody has confirmed it: counted once, however often the queue asks.
+    browser.receiver.now += SignedDuration::from_mins(2);
+    let now = browser.receiver.now;
+    let outcome = browser.receiver.consumer.process(&look, now).await.unwrap();
+    assert_eq!(outcome.counts(), [Count::of(Metric::UnconfirmedConnection)]);
+    let outcome = browser.receiver.consumer.process(&look, now).await.unwrap();
+    assert_eq!(outcome, consumer::Outcome::Checked(Confirmation::Missing { first: false }));
+    assert_eq!(outcome.counts(), []);
+    assert_eq!(standing(&view(&browser).await)["claim"]["unconfirmed_at"], json!(now));
+
+    // Then it comes after all. Whole seconds: by the clock it is before what the browser said.
+    browser.receiver.deliver(&webhook("et-1", "ACCOUNT_CONNECTED", "12:00:00")).await;
+    let after = standing(&view(&browser).await);
+    assert_eq!((&after["status"], &after["claim"]["differs_since"]), (&json!("CONNECTED"), &Value::Null));
+    let outcome = browser.receiver.consumer.process(&look, now).await.unwrap();
+    assert_eq!(outcome, consumer::Outcome::Checked(Confirmation::Told));
+}
+
+type UserViewOf = Value;
+
+async fn view(browser: &Browser) -> UserViewOf {
+    serde_json::to_value(browser.user("u-1").await).unwrap()
+}
+
+#[tokio::test]
+async fn a_look_finds_nothing_to_complain_of_once_the_server_has_spoken() {
+    for (kind, at, found) in [
+        ("ACCOUNT_CONNECTED", "12:00:00", Confirmation::Told),
+        // It has failed since: the server knows more than the browser.
+        ("ACCOUNT_FAILED", "12:00:05", Confirmation::Told),
+        ("ACCOUNT_DISCONNECTED", "12:00:05", Confirmation::Told),
+        // It had failed before, and then the browser saw a success that nobody else saw.
+        ("ACCOUNT_FAILED", "11:59:00", Confirmation::Missing { first: true }),
+        ("ACCOUNT_CREATED", "12:00:00", Confirmation::Missing { first: true }),
+    ] {
+        let mut browser = Browser::new().await;
+        let look =
+            browser.say("u-1", &[item("c-1", "onAccountConnected", "12:00:00.250", account("a-1"))]).await;
+        browser.receiver.deliver(&webhook("et-1", kind, at)).await;
+        let outcome = browser.receiver.consumer.process(&look[0], browser.receiver.now).await.unwrap();
+        assert_eq!(outcome, consumer::Outcome::Checked(found), "{kind} at {at}");
+    }
+}
+
+#[tokio::test]
+async fn a_claim_about_somebody_elses_account_is_found_nowhere_but_at_its_user() {
+    let mut browser = Browser::new().await;
+    browser.receiver.deliver(&webhook("et-1", "ACCOUNT_CONNECTED", "10:00:00")).await;
+    let mut claim = account("a-1");
+    claim["userId"] = json!("u-2");
+    browser.say("u-2", &[item("c-1", "onAccountRemoved", "10:00:01", claim)]).await;
+    let subject = Subject::Account(AccountId::new("a-1").unwrap());
+    let state = browser.receiver.table.state_of(&subject).await.unwrap();
+    let owners: Vec<String> = state.items().map(|(entity, _)| entity.to_string()).collect();
+    assert_eq!(owners, ["USER#u-1/ACCOUNT#a-1"]);
+    // An event that names the account alone finds its one owner, too.
+    let alone = json!({ "id": "et-2", "version": 1, "type": "INCOMES_ADDED", "createdAt": "2026-03-01T10:00:02Z",
+                        "data": { "accountId": "a-1" } });
+    browser.receiver.deliver(alone.to_string().as_bytes()).await;
+    assert_eq!(browser.user("u-1").await.accounts[0].standing.status, "CONNECTED");
+}
+
+#[tokio::test]
+async fn what_a_browser_makes_up_grows_nothing_without_bound() {
+    let mut browser = Browser::new().await;
+    browser.receiver.deliver(&webhook("et-1", "ACCOUNT_CONNECTED", "10:00:00")).await;
+    let made_up = |at: usize| {
+        let more = json!({ "providerId": format!("p-{at}") });
+        [
+            item(&format!("s-{at}"), "onUIEvent", "10:00:01", screen(&format!("Page{at}"), &more)),
+            item(&format!("k-{at}"), "onUIEvent", "10:00:01", screen("LoginPageOpened", &more)),
+            item(&format!("a-{at}"), "onAccountCreated", "10:00:01", account(&format!("made-up-{at}"))),
+        ]
+    };
+    let all: Vec<Value> = (0..400).flat_map(made_up).collect();
+    for batch in all.chunks(48) {
+        browser.say("u-1", batch).await;
+    }
+    let state = browser.receiver.table.user(&UserId::new("u-1").unwrap()).await.unwrap();
+    // The server's is all there, and of the browser's a bounded part.
+    assert_eq!(browser.truth("u-1").await.items().count(), 1);
+    assert_eq!(state.items().count(), 301);
+    let largest = browser.receiver.items().await.iter().map(std::collections::HashMap::len).max().unwrap();
+    assert!(largest < 40, "an item has {largest} attributes");
+}
