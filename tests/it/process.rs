@@ -14,6 +14,9 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use smile_cli::template;
+
+use crate::support::{built_by_sam, it_dir};
 
 /// An answer of AWS: status and body.
 pub(crate) type Answer = (u16, Vec<u8>);
@@ -37,13 +40,18 @@ struct Work {
 /// Builds the binaries once. Without --package, so that cargo shares what is built for the rest.
 fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(folder) = built_by_sam() {
+        let template = template::load(it_dir().join("../../infra/template.yaml")).unwrap();
+        let function = template::functions(&template).into_iter().find(|function| function.binary == name);
+        return function.unwrap().artefact(&folder);
+    }
     let folder = BUILT.get_or_init(|| {
         let functions = ["webhook", "consumer", "register", "callback", "link"];
         let build: Vec<&str> = ["build", "--locked", "--quiet"]
             .into_iter()
             .chain(functions.into_iter().flat_map(|name| ["--bin", name]))
             .collect();
-        let root = crate::support::it_dir().join("../..");
+        let root = it_dir().join("../..");
         assert!(Command::new(env!("CARGO")).current_dir(root).args(build).status().unwrap().success());
         // target/debug/deps/it-…
         std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()

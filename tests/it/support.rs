@@ -11,6 +11,13 @@ pub(crate) fn it_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The folder that `sam build` has filled, when its artefacts are to be tested and not what cargo builds:
+/// the variable `SMILE_TEST_BUILT`, from the project's root on.
+#[expect(clippy::disallowed_methods, reason = "the tests' one variable")]
+pub(crate) fn built_by_sam() -> Option<PathBuf> {
+    std::env::var_os("SMILE_TEST_BUILT").map(|folder| it_dir().join("../..").join(folder))
+}
+
 /// Reads a file that must be there and be right.
 pub(crate) fn read_json<T: DeserializeOwned>(file: &Path) -> T {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));

@@ -7,6 +7,7 @@ mod callbacks;
 mod observed;
 mod permissions;
 mod registration;
+mod registration_permissions;
 mod restored;
 mod way;
 
@@ -22,7 +23,7 @@ use smile_cli::stack::Stack;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::receiver::signature;
-use crate::support::it_dir;
+use crate::support::{built_by_sam, it_dir};
 
 static TURN: Mutex<()> = Mutex::const_new(());
 
@@ -49,7 +50,7 @@ impl Deployed {
     /// The same with Smile, and a customer's web site, beside it.
     async fn beside(name: &str, beside: Beside) -> Self {
         let turn = TURN.lock().await;
-        let options = Options { beside, ..Options::new(dir(name)).unwrap() };
+        let options = Options { beside, built: built_by_sam(), ..Options::new(dir(name)).unwrap() };
         let cloud = LocalCloud::start(options).await.unwrap();
         let sdk = sdk(cloud.stack());
         Self {

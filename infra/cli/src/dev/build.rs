@@ -1,7 +1,8 @@
-//! Builds the functions for this machine, as the local cloud runs them: natively.
+//! Builds the functions for this machine, as the local cloud runs them: natively. Or takes what SAM has
+//! built.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
@@ -77,6 +78,20 @@ pub(super) async fn build(
     Ok(binaries)
 }
 
+/// Takes each one's binary from the folder that `sam build` has filled. Whether it is of today's source,
+/// whoever names the folder knows.
+pub(super) fn built(folder: &Path, functions: &[Function]) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let folder = folder.canonicalize().with_context(|| format!("{} is not there", folder.display()))?;
+    let binary = |function: &Function| {
+        let path = function.artefact(&folder);
+        if !path.is_file() {
+            bail!("{} is not there: run sam build first", path.display());
+        }
+        Ok((function.binary.clone(), path))
+    };
+    functions.iter().map(binary).collect()
+}
+
 /// Reads cargo's messages: the path of each binary.
 async fn binaries(stdout: impl AsyncRead + Unpin) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     #[derive(Deserialize)]
@@ -144,6 +159,20 @@ mod tests {
         );
         let found = binaries(messages.as_bytes()).await.unwrap();
         assert_eq!(found, BTreeMap::from([("webhook".to_owned(), PathBuf::from("/t/webhook"))]));
+    }
+
+    #[test]
+    fn takes_what_sam_has_built_or_says_what_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let function = |name: &str| Function { resource: format!("{name}Function"), binary: name.to_owned() };
+        let path = folder.path().join("aFunction/bootstrap");
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "").unwrap();
+        let found = built(folder.path(), &[function("a")]).unwrap();
+        assert_eq!(found, BTreeMap::from([("a".to_owned(), path.canonicalize().unwrap())]));
+        let error = built(folder.path(), &[function("a"), function("b")]).unwrap_err().to_string();
+        assert!(error.ends_with("bFunction/bootstrap is not there: run sam build first"), "{error}");
+        assert!(built(&folder.path().join("nowhere"), &[]).is_err());
     }
 
     #[tokio::test]

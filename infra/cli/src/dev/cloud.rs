@@ -35,6 +35,9 @@ pub struct Options {
     pub parameters: Vec<(String, String)>,
     /// What is played beside it.
     pub beside: Beside,
+    /// The folder that `sam build` has filled, when its artefacts are to run and not what cargo builds for
+    /// this machine.
+    pub built: Option<PathBuf>,
     /// How progress is told.
     pub progress: Progress,
 }
@@ -48,6 +51,7 @@ impl Options {
             port: 0,
             parameters: Vec::new(),
             beside: Beside::Nothing,
+            built: None,
             progress: Progress::Silent,
         })
     }
@@ -74,7 +78,7 @@ impl std::fmt::Debug for LocalCloud {
 impl LocalCloud {
     /// Starts one and waits until the webhook answers. A failure leaves nothing running.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { workspace, dir, port, parameters, beside, progress } = options;
+        let Options { workspace, dir, port, parameters, beside, built, progress } = options;
         std::fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let dir = dir.canonicalize()?;
         let _starting = process::lock(&dir)?;
@@ -87,7 +91,10 @@ impl LocalCloud {
         let functions = template::functions(&template);
         check(&template, &parameters)?;
         let python = python::prepare(&workspace, &dir, progress).await?;
-        let binaries = build::build(&workspace, &functions, progress).await?;
+        let binaries = match &built {
+            Some(folder) => build::built(folder, &functions)?,
+            None => build::build(&workspace, &functions, progress).await?,
+        };
 
         let step = progress.step("Starting the local cloud");
         let (mut process, access) = listen::start(&python, &dir, port).await?;

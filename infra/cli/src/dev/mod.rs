@@ -71,6 +71,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "site_port")]
     no_simulator: bool,
 
+    /// Run what `sam build` has built into this folder (.aws-sam/build), instead of building
+    #[arg(long, value_name = "FOLDER")]
+    built: Option<PathBuf>,
+
     /// Print what is known of the local cloud as JSON on stdout
     #[arg(long)]
     json: bool,
@@ -150,6 +154,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             site_port if args.detach => Beside::Apart { site_port },
             site_port => Beside::Here { site_port },
         },
+        built: args.built,
         progress: Progress::of_stderr(),
     };
     // From here on a signal ends this in order, even while it starts.
@@ -286,7 +291,7 @@ mod tests {
 
     #[test]
     fn reads_the_options() {
-        let args = parsed("--port 0 --json --detach --parameter A=b=c --parameter D=").unwrap();
+        let args = parsed("--port 0 --json --detach --parameter A=b=c --parameter D= --built b").unwrap();
         assert_eq!((args.port, args.json, args.detach), (0, true, true));
         assert_eq!(args.parameter, [("A".into(), "b=c".into()), ("D".into(), String::new())]);
         let args = parsed("").unwrap();

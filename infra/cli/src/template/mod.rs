@@ -3,7 +3,7 @@
 
 mod long_form;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use saphyr::{LoadableYamlNode, Yaml};
@@ -32,6 +32,13 @@ pub struct Function {
     pub resource: String,
     /// The cargo package, and the binary in it.
     pub binary: String,
+}
+
+impl Function {
+    /// Where `sam build` puts the binary, in the folder that it fills.
+    pub fn artefact(&self, folder: &Path) -> PathBuf {
+        folder.join(&self.resource).join("bootstrap")
+    }
 }
 
 /// The functions that the template has built: those with `Metadata.BuildProperties.Binary`.
@@ -68,6 +75,7 @@ mod tests {
         .unwrap();
         let found = functions(&template);
         assert_eq!(found, [Function { resource: "Hook".into(), binary: "hook".into() }]);
+        assert_eq!(found[0].artefact(Path::new("build")), Path::new("build/Hook/bootstrap"));
         set_code(&mut template, &found[0], "b", "k");
         let properties = &template["Resources"]["Hook"]["Properties"];
         assert_eq!(properties, &json!({ "CodeUri": { "Bucket": "b", "Key": "k" }, "Timeout": 3 }));
