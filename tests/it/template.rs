@@ -1,6 +1,7 @@
 //! Template and code are held together: what one says, the other does.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use shared::variables::Variables;
@@ -49,6 +50,38 @@ fn functions_are_given_the_variables_that_they_read() {
     assert_eq!(given("CallbackFunction"), read(&callback::Config::VARIABLES));
     assert_eq!(given("LinkFunction"), read(&link::Config::VARIABLES));
     assert_eq!(functions.len(), 5, "another function needs a line here");
+}
+
+/// Every route of an HTTP API, and the binary behind it: path and binary.
+fn routes(template: &Value) -> BTreeMap<String, String> {
+    let integrations = of_type(template, "AWS::ApiGatewayV2::Integration");
+    let binary = |route: &Value| {
+        let target = route["Target"]["Fn::Sub"].as_str().unwrap();
+        let integration = target.strip_prefix("integrations/${").unwrap().strip_suffix('}').unwrap();
+        let alias = integrations[integration]["IntegrationUri"]["Ref"].as_str().unwrap();
+        let function = &template["Resources"][alias.strip_suffix(".Alias").unwrap()];
+        function["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap().to_owned()
+    };
+    let http = of_type(template, "AWS::ApiGatewayV2::Route").into_values().filter_map(|route| {
+        // A route of a WebSocket API has no method.
+        let (_method, path) = route["RouteKey"].as_str().unwrap().split_once(' ')?;
+        Some((path.to_owned(), binary(route)))
+    });
+    http.collect()
+}
+
+#[test]
+fn cargo_lambda_watch_serves_the_routes_of_the_api() {
+    let cargo = Command::new(env!("CARGO"))
+        .current_dir(it_dir())
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&cargo.stdout).unwrap();
+    let router: BTreeMap<String, String> =
+        serde_json::from_value(metadata["metadata"]["lambda"]["watch"]["router"].clone()).unwrap();
+    assert_eq!(router, routes(&template()));
+    assert!(router.contains_key("/v1/webhooks/smile"));
 }
 
 #[test]
