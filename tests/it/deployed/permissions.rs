@@ -1,5 +1,8 @@
 //! Least privilege, tried: taking one statement away breaks exactly what it should, and what was broken
 //! comes again when it is mended.
+//!
+//! Not the consumer's statement `Queue`: the local cloud reads the queue for the function by itself, and asks
+//! no role. `template` holds it to the three actions that Lambda names.
 
 use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -22,16 +25,16 @@ fn owned() -> Value {
 }
 
 impl Deployed {
-    /// Updates the stack: without one statement of a role, or with other parameters.
-    pub(super) async fn update(&self, without: Option<(&str, &str)>, parameters: &[(&str, &str)]) {
+    /// The template as it is deployed, without one statement of a role.
+    pub(super) async fn without(&self, statement: Option<(&str, &str)>) -> String {
         let deployed = self.cloudformation.get_template().stack_name("smile").send().await.unwrap();
         let mut template: Value = serde_json::from_str(deployed.template_body().unwrap()).unwrap();
         // Every statement is back, but for the one.
         let whole = template::load(it_dir().join("../../infra/template.yaml")).unwrap();
-        for role in ["WebhookRole", "ConsumerRole"] {
+        for role in ["WebhookRole", "ConsumerRole", "RegisterRole"] {
             template["Resources"][role] = whole["Resources"][role].clone();
         }
-        if let Some((role, sid)) = without {
+        if let Some((role, sid)) = statement {
             let statements =
                 &mut template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
             let statements = statements.as_array_mut().unwrap();
@@ -39,6 +42,12 @@ impl Deployed {
             statements.retain(|statement| statement["Sid"] != sid);
             assert_eq!(statements.len(), before - 1, "{role} has no statement {sid}");
         }
+        template.to_string()
+    }
+
+    /// Updates the stack: without one statement of a role, or with other parameters.
+    pub(super) async fn update(&self, without: Option<(&str, &str)>, parameters: &[(&str, &str)]) {
+        let template = self.without(without).await;
         let mut all = vec![("Local", "true"), ("SourceAllowList", "127.0.0.1/32")];
         all.push(("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }));
         all.retain(|(name, _)| !parameters.iter().any(|(other, _)| other == name));
@@ -50,7 +59,7 @@ impl Deployed {
         self.cloudformation
             .update_stack()
             .stack_name("smile")
-            .template_url(self.template_url(template.to_string()).await)
+            .template_url(self.template_url(template).await)
             .set_parameters(Some(parameters))
             .capabilities(Capability::CapabilityNamedIam)
             .capabilities(Capability::CapabilityAutoExpand)

@@ -17,13 +17,13 @@ use crate::receiver::signature;
 
 const STACK: &str = "smile";
 
-fn simulator() -> Simulator {
+pub(super) fn simulator() -> Simulator {
     let options = Options { retry_wait: Duration::from_millis(500), ..Options::new(Clock::of_system()) };
     Simulator::start(options).unwrap()
 }
 
 /// What is registered: name, URL, types, whether payloads are included, and the secret.
-fn registered(simulator: &Simulator) -> Vec<(String, String, String, bool, String)> {
+pub(super) fn registered(simulator: &Simulator) -> Vec<(String, String, String, bool, String)> {
     simulator.world(|world| {
         let of = world.webhooks.iter().map(|webhook| {
             let new = &webhook.registered;
@@ -65,7 +65,7 @@ impl Deployed {
     }
 
     /// An update of the stack, whatever becomes of it. Its last status.
-    async fn change(&self, template: &str, parameters: &[(&str, &str)]) -> String {
+    pub(super) async fn change(&self, template: &str, parameters: &[(&str, &str)]) -> String {
         let parameters = parameters
             .iter()
             .map(|(name, value)| Parameter::builder().parameter_key(*name).parameter_value(*value).build())
@@ -85,7 +85,7 @@ impl Deployed {
         self.settled().await
     }
 
-    async fn delete_stack(&self) -> String {
+    pub(super) async fn delete_stack(&self) -> String {
         self.cloudformation.delete_stack().stack_name(STACK).send().await.unwrap();
         self.settled().await
     }
@@ -103,7 +103,7 @@ impl Deployed {
     }
 
     /// What the register function has logged, in all stacks that there were.
-    async fn register_log(&self) -> Vec<String> {
+    pub(super) async fn register_log(&self) -> Vec<String> {
         let groups = self.logs.describe_log_groups().send().await.unwrap();
         let names = groups.log_groups().iter().filter_map(|group| group.log_group_name());
         let mut lines = Vec::new();
