@@ -10,6 +10,7 @@
 //! | `callbacks` | what browsers say is kept once, changes nothing of the server's, and is refused where it must be | SQLite, built in |
 //! | `registration` | exactly one right registration at Smile, and a rotation that refuses nothing | nothing |
 //! | `template` | template and code are held together | nothing |
+//! | `samconfig` | what `sam` does without flags | nothing |
 //! | `observability` | alarms, dashboard, runbook and metrics are held together | nothing |
 //! | `personal` | nothing personal gets into a log, whatever fails | the functions' binaries, which it builds |
 //! | `deployed` | the template on the local cloud, with IAM switched on | Python 3; installs the rest |
@@ -31,5 +32,6 @@ mod process;
 mod receiver;
 mod refused;
 mod registration;
+mod samconfig;
 mod support;
 mod template;

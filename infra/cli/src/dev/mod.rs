@@ -102,7 +102,7 @@ enum Action {
         #[arg(long)]
         dir: PathBuf,
     },
-    /// Print the variables of the functions, for cargo lambda watch --env-file
+    /// Print variables: for AWS's own tools, and for cargo lambda watch --env-file
     Env {
         #[command(flatten)]
         local: LocalArgs,
@@ -242,6 +242,8 @@ fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
     let all = [
         ("AWS_ENDPOINT_URL", Some(stack.aws_endpoint.clone())),
         ("AWS_REGION", Some(stack.region.clone())),
+        // Python's tools, SAM among them, read this one only.
+        ("AWS_DEFAULT_REGION", Some(stack.region.clone())),
         ("AWS_ACCESS_KEY_ID", Some(stack.access_key_id.clone())),
         ("AWS_SECRET_ACCESS_KEY", Some(stack.secret_access_key.clone())),
         ("WEBHOOK_QUEUE_URL", Some(stack.queue_url.clone())),
@@ -278,7 +280,7 @@ mod tests {
         assert_eq!(names(&stack).last(), Some(&"TABLE_NAME"));
         stack.site_url = Some("http://127.0.0.1:4570".into());
         stack.outputs.insert("CallbackQueueUrl".into(), "url".into());
-        assert_eq!(names(&stack)[8..], ["CALLBACK_QUEUE_URL", "ALLOWED_ORIGINS"]);
+        assert_eq!(names(&stack)[9..], ["CALLBACK_QUEUE_URL", "ALLOWED_ORIGINS"]);
         assert!(
             variables(&stack)
                 .contains(&("ALLOWED_ORIGINS", "http://127.0.0.1:4570,http://localhost:4570".into()))
