@@ -48,7 +48,7 @@ impl Cli {
             Command::Dev(args) => dev::run(args).await,
             Command::Quarantine(args) => quarantine::run(&args, now).await,
             Command::Register(args) => register::run(args).await,
-            Command::Send(args) => send::run(&args, now),
+            Command::Send(args) => send::run(args, now).await,
             Command::Session(args) => session::run(args, now).await,
             Command::Show(args) => show::run(&args).await,
             Command::Simulate(args) => simulate::run(args).await,

@@ -73,6 +73,11 @@ const PATIENCE: Patience = Patience {
 };
 
 impl OperatorArgs {
+    /// A stack on AWS, whatever the variables say.
+    pub fn of_stack(stack: String, profile: Option<String>, region: Option<String>) -> Self {
+        Self { stack: Some(stack), profile, region, local: LocalArgs { dir: None } }
+    }
+
     /// Reaches the receiver.
     pub async fn receiver(&self) -> anyhow::Result<Receiver> {
         if self.stack().is_none() {

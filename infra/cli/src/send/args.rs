@@ -73,6 +73,19 @@ pub struct Args {
     #[arg(long, env = "SMILE_WEBHOOK_SECRET", hide_env_values = true, help_heading = "Where to")]
     pub(super) secret: Option<String>,
 
+    /// A deployed stack on AWS: its URL and its secret. Your address must be in its allow list: a valid
+    /// signature from elsewhere is an alarm
+    #[arg(long, value_name = "NAME", help_heading = "Where to")]
+    pub(super) stack: Option<String>,
+
+    /// The profile of your AWS credentials
+    #[arg(long, value_name = "NAME", requires = "stack", help_heading = "Where to")]
+    pub(super) profile: Option<String>,
+
+    /// The stack's region
+    #[arg(long, value_name = "REGION", requires = "stack", help_heading = "Where to")]
+    pub(super) region: Option<String>,
+
     /// One more header; can be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = header, help_heading = "Where to")]
     pub(super) header: Vec<(String, String)>,
@@ -156,6 +169,8 @@ mod tests {
         ] {
             assert_eq!(Args::from_line(line).unwrap_err().kind(), kind, "{line}");
         }
+        let line = "USER_CREATED --region r";
+        assert_eq!(Args::from_line(line).unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
         assert!(Args::from_line("--all").unwrap().all);
         assert!(Args::from_line("--list").unwrap().list);
     }

@@ -33,10 +33,12 @@ use self::target::Target;
 use crate::cli::Usage;
 
 /// Sends what the arguments ask for. `now` is when the youngest event happened.
-pub fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
+pub async fn run(mut args: Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     if args.list {
         return list();
     }
+    target::of_stack(&mut args).await?;
+    let args = &args;
     let stack = args.local.stack()?;
     let mut rng = Rng::new();
     let events = events::collect(args, now, &mut rng)?;

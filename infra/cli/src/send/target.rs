@@ -1,8 +1,10 @@
 //! Where events go, and the secret that signs them: options and variables first, then the local cloud.
 
+use shared::registration::Vault;
 use shared::verify::Secret;
 
 use super::{Args, usage};
+use crate::operator::OperatorArgs;
 use crate::stack::Stack;
 
 /// One receiver.
@@ -11,6 +13,20 @@ pub(super) struct Target {
     pub(super) url: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) secret: Secret,
+}
+
+/// Fills in URL and secret of the stack that is named; what is given stays.
+pub(super) async fn of_stack(args: &mut Args) -> anyhow::Result<()> {
+    let Some(name) = args.stack.clone() else { return Ok(()) };
+    let stack = OperatorArgs::of_stack(name, args.profile.clone(), args.region.clone()).deployed().await?;
+    if given(args.url.as_deref()).is_none() {
+        args.url = Some(stack.output("WebhookUrl")?.to_owned());
+    }
+    if given(args.secret.as_deref()).is_none() {
+        let (document, _) = Vault::new(&stack.sdk, stack.output("SecretArn")?).read().await?;
+        args.secret = Some(document.current().expose().to_owned());
+    }
+    Ok(())
 }
 
 /// Finds out where to post.
