@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::stack::Stack;
 use crate::workspace::Workspace;
-use crate::{dev, quarantine, register, send, session, show, simulate};
+use crate::{bring_over, dev, quarantine, register, send, session, show, simulate};
 
 /// Smile's webhooks: run the receiver on this machine, send it events, look after it.
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ Start here, from the project's root:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    BringOver(bring_over::Args),
     Dev(dev::Args),
     Quarantine(quarantine::Args),
     Register(register::Args),
@@ -45,6 +46,7 @@ impl Cli {
         #[expect(clippy::disallowed_methods, reason = "the one clock of a command")]
         let now = Timestamp::now();
         match self.command {
+            Command::BringOver(args) => bring_over::run(&args, now).await,
             Command::Dev(args) => dev::run(args).await,
             Command::Quarantine(args) => quarantine::run(&args, now).await,
             Command::Register(args) => register::run(args).await,

@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`bring_over`] | `smile bring-over`: after a restore, what came in between |
 //! | [`cli`] | the command line |
 //! | [`dev`] | `smile dev`: this project's cloud on this machine; for tests, too |
 //! | [`operator`] | which receiver an operator's command is about |
@@ -18,6 +19,7 @@
 //! | [`ui`] | steps, panels and colours on the terminal |
 //! | [`workspace`] | where the project lies |
 
+pub mod bring_over;
 pub mod cli;
 pub mod dev;
 pub mod operator;

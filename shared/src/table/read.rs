@@ -3,7 +3,7 @@
 use super::body::unpack;
 use super::event::StoredEvent;
 use super::fault::Fault;
-use super::{Item, Table, text};
+use super::{DAY_SHARDS, Item, Table, text};
 use crate::event::Subject;
 use crate::id::{EventId, UserId};
 use crate::state::{Entity, Registers, State, WIDGET};
@@ -144,6 +144,18 @@ impl Table {
         }
         newest.reverse();
         Ok(newest)
+    }
+
+    /// All events that were stored on a day, oldest first, as their index has them: a second late.
+    pub async fn events_on(&self, day: jiff::civil::Date) -> Result<Vec<StoredEvent>, Fault> {
+        let mut events = Vec::new();
+        for shard in 0..DAY_SHARDS {
+            for item in self.query(Some("by-day"), "day", &format!("DAY#{day}#{shard}"), None).await? {
+                events.push(stored_event(item)?);
+            }
+        }
+        events.sort_by_key(|event| event.stored_at);
+        Ok(events)
     }
 
     /// All items under one key, whose second key begins with something: as many pages as it takes.

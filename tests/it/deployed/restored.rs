@@ -7,10 +7,12 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType,
 };
 use serde_json::{Value, json};
-use shared::id::EventId;
+use shared::id::{EventId, UserId};
 use shared::table::Table;
 
+use super::way::smile;
 use super::{Deployed, sdk, until};
+use crate::histories::view;
 use crate::support::it_dir;
 
 const RESTORED: &str = "smile-restored";
@@ -87,9 +89,21 @@ async fn a_restored_table_takes_over_and_gives_back() {
     assert_eq!(deployed.send(&event("et-before")).await.0, 200);
     stored(&deployed.table, "et-before").await;
     deployed.restore().await;
-    // After the point in time, before the switch: the old table alone has it.
+    // After the point in time, before the switch: the old table alone has them.
     assert_eq!(deployed.send(&event("et-between")).await.0, 200);
+    let revocation = json!({ "id": "et-revoked", "version": 1, "type": "ACCOUNT_DISCONNECTED",
+        "createdAt": "2026-03-01T11:00:00Z", "data": { "userId": "u-2", "accountId": "a-2" } });
+    assert_eq!(deployed.send(revocation.to_string().as_bytes()).await.0, 200);
     stored(&deployed.table, "et-between").await;
+    assert!(stored(&deployed.table, "et-revoked").await.1.is_none(), "a revocation's body is not kept");
+    let old = deployed.stack().table.clone();
+    let bring_over = |more: &[&str]| {
+        let (ok, _, said) =
+            smile(&deployed, &[&["bring-over", &old, "--since", "2026-01-01"], more].concat());
+        (ok, said)
+    };
+    let (ok, said) = bring_over(&[]);
+    assert!(!ok && said.contains("is the table in use"), "{said}");
 
     let parameters = [("RestoredTable", RESTORED)];
     deployed.update(None, &parameters).await;
@@ -97,6 +111,20 @@ async fn a_restored_table_takes_over_and_gives_back() {
     stored(&restored, "et-after").await;
     assert!(in_table(&deployed.table, "et-after").await.is_none(), "the old table is left alone");
     assert!(in_table(&restored, "et-between").await.is_none(), "this is what a restore loses");
+    // But the old table is there, and what it alone has is sent again.
+    let (ok, said) = bring_over(&["--dry-run"]);
+    assert!(ok && said.contains("1 are there, 2 would be sent, 0 left"), "{said}");
+    assert!(in_table(&restored, "et-between").await.is_none());
+    let (ok, said) = bring_over(&[]);
+    assert!(ok && said.contains("1 are there, 2 sent, 0 left"), "{said}");
+    assert_eq!(stored(&restored, "et-between").await.1.unwrap(), event("et-between"));
+    assert!(stored(&restored, "et-revoked").await.1.is_none());
+    let user = UserId::new("u-2").unwrap();
+    let (before, after) = (deployed.table.user(&user).await.unwrap(), restored.user(&user).await.unwrap());
+    assert_eq!(view(&after)["users"]["u-2"]["accounts"][0]["revoked_at"], "2026-03-01T11:00:00Z");
+    assert_eq!(view(&before), view(&after));
+    let (ok, said) = bring_over(&[]);
+    assert!(ok && said.contains("3 are there, 0 sent, 0 left"), "{said}");
     // What was there is known, body and all, and a further delivery of it is a repeat.
     assert_eq!(deployed.send(&event("et-before")).await.0, 200);
     let again = until("the second delivery", async || {

@@ -73,8 +73,7 @@ pub struct Args {
     #[arg(long, env = "SMILE_WEBHOOK_SECRET", hide_env_values = true, help_heading = "Where to")]
     pub(super) secret: Option<String>,
 
-    /// A deployed stack on AWS: its URL and its secret. Your address must be in its allow list: a valid
-    /// signature from elsewhere is an alarm
+    /// To a deployed stack on AWS, with its secret; from an address not listed this is an alarm
     #[arg(long, value_name = "NAME", help_heading = "Where to")]
     pub(super) stack: Option<String>,
 
