@@ -1,5 +1,5 @@
-//! The rehearsal behind `infra/restore.md`. The local cloud has no point-in-time recovery, so a copy of the
-//! items stands in for what DynamoDB restores; everything after that is as on AWS: a table without the
+//! The rehearsal behind `infra/restore.md`. The local cloud restores no point in time, so a copy of the items
+//! stands in for what DynamoDB restores; everything after that is as on AWS: a table without the
 //! settings that a restore does not bring along, the switch by the parameter, the checks, and the way back.
 
 use aws_sdk_dynamodb::types::{
