@@ -55,6 +55,8 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     }
     let (old, new) = (Table::new(&stack.sdk, &*args.old), Table::new(&stack.sdk, in_use));
     let queue = Queue::new(&stack.sdk, stack.output("QueueUrl")?);
+    // Only a stack that knows Smile has one.
+    let callbacks = stack.output("CallbackQueueUrl").ok().map(|url| Queue::new(&stack.sdk, url));
     let (mut there, mut sent, mut left) = (0, 0, 0);
     for event in events(&old, args.since, TimeZone::UTC.to_datetime(now).date()).await? {
         let id = EventId::new(event.id.as_str())?;
@@ -70,8 +72,15 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
             left += 1;
             continue;
         };
+        let job = job(&event);
+        let queue = if job.source == Source::Callback { callbacks.as_ref() } else { Some(&queue) };
+        let Some(queue) = queue else {
+            say(&format!("left  {line}: a browser sent it, and the stack takes no callbacks"));
+            left += 1;
+            continue;
+        };
         if !args.dry_run {
-            queue.send(job(&event).encode(&body)?, None).await?;
+            queue.send(job.encode(&body)?, None).await?;
         }
         say(&format!("{}  {line}", if args.dry_run { "would be sent" } else { "sent" }));
         sent += 1;
@@ -93,9 +102,11 @@ async fn events(table: &Table, since: Date, today: Date) -> anyhow::Result<Vec<S
 
 /// How it came, as far as is known.
 fn job(event: &StoredEvent) -> Job {
-    let source = if event.source == Source::Reconcile.as_str() { Source::Reconcile } else { Source::Webhook };
+    let sources = [Source::Reconcile, Source::Callback];
+    let source =
+        sources.into_iter().find(|source| source.as_str() == event.source).unwrap_or(Source::Webhook);
     let delivery = event.deliveries.first().cloned().unwrap_or_else(|| event.id.clone());
-    Job { source, received_at: event.received_at, delivery, held: false }
+    Job { source, received_at: event.received_at, delivery, held: false, check: false }
 }
 
 /// A revocation, whose body is never kept, from its facts: all that its register is made of.
