@@ -8,6 +8,7 @@
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
 //! | `callbacks` | what browsers say is kept once, changes nothing of the server's, and is refused where it must be | SQLite, built in |
+//! | `query` | what the read API tells and refuses, that who follows it misses nothing, and that its OpenAPI document is true | SQLite, built in; Python 3 for schemathesis, or says that it is not there |
 //! | `registration` | exactly one right registration at Smile, and a rotation that refuses nothing | nothing |
 //! | `template` | template and code are held together | nothing |
 //! | `samconfig` | what `sam` does without flags | nothing |
@@ -29,6 +30,7 @@ mod kept;
 mod observability;
 mod personal;
 mod process;
+mod query;
 mod receiver;
 mod refused;
 mod registration;

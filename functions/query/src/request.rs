@@ -1,0 +1,118 @@
+//! One request, as the gateway hands it over.
+//!
+//! HTTP API payload 2.0 (API Gateway developer guide, "Lambda proxy integration payload format"). What is not
+//! needed is not read.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::scope::Authorizer;
+
+/// One request.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    #[serde(default)]
+    route_key: Option<String>,
+    #[serde(default)]
+    raw_path: String,
+    #[serde(default)]
+    raw_query_string: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default, rename = "requestContext")]
+    context: Context,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Context {
+    #[serde(default)]
+    http: Http,
+    #[serde(default)]
+    stage: Option<String>,
+    #[serde(default)]
+    request_id: Option<String>,
+    #[serde(default)]
+    authorizer: Option<Authorizer>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+struct Http {
+    #[serde(default)]
+    method: String,
+}
+
+impl Request {
+    /// The gateway's id of this request.
+    pub fn id(&self) -> Option<&str> {
+        self.context.request_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.context.http.method
+    }
+
+    /// The route that the gateway has found.
+    pub fn route(&self) -> Option<&str> {
+        self.route_key.as_deref()
+    }
+
+    /// The path without the stage, which stands before it unless it is the default one.
+    pub fn path(&self) -> &str {
+        let stage = self.context.stage.as_deref().filter(|stage| *stage != "$default");
+        let after = stage.and_then(|stage| self.raw_path.strip_prefix('/')?.strip_prefix(stage));
+        after.filter(|rest| rest.starts_with('/')).unwrap_or(&self.raw_path)
+    }
+
+    /// The query, as it stood in the URL.
+    pub fn query(&self) -> &str {
+        self.raw_query_string.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the caller has this representation already (RFC 9110, section 13.1.2).
+    pub fn has(&self, tag: &str) -> bool {
+        let tags = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
+        let mut tags = tags.flat_map(|(_, value)| value.split(',')).map(str::trim);
+        tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+    }
+
+    /// Whether the caller may have bodies.
+    pub fn may_have_bodies(&self) -> bool {
+        self.context.authorizer.as_ref().is_none_or(Authorizer::may_have_bodies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(json: &str) -> Request {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn reads_what_the_gateway_hands_over() {
+        let read = request(
+            r#"{"version":"2.0","routeKey":"GET /v1/users/{id}","rawPath":"/prod/v1/users/u-1","rawQueryString":"a=b",
+                "headers":{"If-None-Match":"\"x\", W/\"y\""},"isBase64Encoded":false,
+                "requestContext":{"stage":"prod","requestId":"r-1","http":{"method":"GET","path":"/prod/v1/users/u-1"},
+                    "authorizer":{"jwt":{"claims":{"scope":"smile:read"},"scopes":["smile:read"]}}}}"#,
+        );
+        assert_eq!((read.method(), read.path(), read.query()), ("GET", "/v1/users/u-1", "a=b"));
+        assert_eq!((read.route(), read.id()), (Some("GET /v1/users/{id}"), Some("r-1")));
+        assert!(read.has("\"x\"") && read.has("\"y\"") && !read.has("\"z\"") && !read.has("y"));
+        assert!(!read.may_have_bodies());
+    }
+
+    #[test]
+    fn lives_with_little() {
+        let read =
+            request(r#"{"rawPath":"/v1/events","requestContext":{"stage":"$default","authorizer":null}}"#);
+        assert_eq!((read.method(), read.path(), read.query(), read.id()), ("", "/v1/events", "", None));
+        assert!(read.may_have_bodies() && !read.has("\"x\""));
+        assert!(request(r#"{"headers":{"if-none-match":"*"}}"#).has("\"x\""));
+    }
+}
