@@ -6,7 +6,7 @@ use console::Style;
 use jiff::Timestamp;
 use shared::state::view::{
     AccountView, ArchiveView, InviteView, RecordView, Standing, StateView, UserView, VerificationView,
-    WorkView,
+    WidgetView, WorkView,
 };
 use shared::table::StoredEvent;
 
@@ -22,7 +22,10 @@ pub(super) fn state(view: &StateView, events: &[StoredEvent]) -> String {
         page.blank();
         page.head("events, newest last", "", None);
         for event in events {
+            let from_browser = (event.source == "callback").then(|| "the browser's word".to_owned());
             let notes = [
+                from_browser,
+                event.facts.screen.clone(),
                 (event.deliveries.len() > 1).then(|| format!("{} deliveries", event.deliveries.len())),
                 event.unfolded.as_ref().map(|reason| format!("not folded: {reason}")),
                 event.body_dropped.clone(),
@@ -88,10 +91,58 @@ fn user(page: &mut Page, view: &UserView) {
     view.accounts.iter().for_each(|it| account(page, it));
     view.archives.iter().for_each(|it| archive(page, it));
     view.invites.iter().for_each(|it| invite(page, it));
+    if let Some(said) = &view.widget {
+        widget(page, said);
+    }
+}
+
+/// What the browser said. Times by its clock.
+fn widget(page: &mut Page, view: &WidgetView) {
+    page.blank();
+    page.head("widget, as the browser says", "", view.mode.as_deref());
+    if view.screen.is_some() {
+        let words = [view.screen.clone(), view.provider.clone(), view.screen_at.map(since)];
+        page.pair("screen", Some(&joined(words)));
+    }
+    if let Some(error) = &view.last_error {
+        let words = [error.error_code.clone(), error.provider.clone(), error.at.map(since)];
+        page.pair("last error", Some(&joined(words)));
+    }
+    if let Some(uploads) = &view.uploads {
+        let count = uploads.count.map(|count| count.to_string());
+        page.pair("uploads", Some(&joined([uploads.change.clone(), count, uploads.at.map(since)])));
+    }
+    page.pair("token", view.token_expired_at.map(|at| format!("expired {}", since(at))).as_deref());
+    if let Some(at) = view.closed_at {
+        page.pair("closed", Some(&joined([view.close_reason.clone(), Some(since(at))])));
+    }
+    for (provider, screens) in &view.funnel {
+        let mut steps: Vec<_> = screens.iter().collect();
+        steps.sort_by_key(|(_, first)| **first);
+        let start = steps.first().map(|(_, first)| **first).unwrap_or_default();
+        let step = |(screen, first): &(&String, &Timestamp)| {
+            let after = first.duration_since(start).as_secs();
+            format!("{} +{after} s", screen.strip_suffix("PageOpened").unwrap_or(screen))
+        };
+        let name = if provider == "-" { "funnel".to_owned() } else { format!("funnel {provider}") };
+        page.pair(&name, Some(&steps.iter().map(step).collect::<Vec<_>>().join(", ")));
+    }
 }
 
 fn account(page: &mut Page, view: &AccountView) {
     standing(page, "account", view.account.as_str(), &view.standing);
+    if let Some(claim) = &view.claim {
+        let differs = claim.differs_since.map(|at| format!("DIFFERS since {}", seconds(at)));
+        let unconfirmed = claim.unconfirmed_at.map(|at| format!("unconfirmed at {}", seconds(at)));
+        let words = [
+            Some(claim.status.to_owned()),
+            claim.error_code.clone(),
+            claim.at.map(since),
+            differs,
+            unconfirmed,
+        ];
+        page.pair("browser", Some(&joined(words)));
+    }
     page.pair("providers", (!view.providers.is_empty()).then(|| view.providers.join(", ")).as_deref());
     if let Some(monitor) = &view.monitor {
         page.pair("monitor", Some(&joined([Some(monitor.status.to_string()), monitor.at.map(since)])));
