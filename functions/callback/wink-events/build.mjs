@@ -81,7 +81,7 @@ for (const { name, entry, format } of BUILDS) {
 }
 
 /** In the documents, every hash is that of the build that was named last before it. */
-const pages = ['README.md', ...(await readdir(here('guides'))).map((page) => `guides/${page}`)];
+const pages = ['README.md', '../../../README.md', ...(await readdir(here('guides'))).map((page) => `guides/${page}`)];
 for (const page of pages) {
   const text = (await existing(page)).toString();
   const wanted = text.replace(
