@@ -51,6 +51,7 @@ fn named(name: &str) -> String {
         "CallbackFunction" | "CallbackQueue.QueueName" => format!("{STACK}-callback"),
         "CallbackDeadLetterQueue.QueueName" => format!("{STACK}-callback-dead-letters"),
         "LinkFunction" => format!("{STACK}-link"),
+        "QueryFunction" => format!("{STACK}-query"),
         // Function and queue share their name.
         "WebhookFunction" | "WebhookQueue.QueueName" => format!("{STACK}-webhook"),
         "WebhookDeadLetterQueue.QueueName" => format!("{STACK}-webhook-dead-letters"),
@@ -267,7 +268,7 @@ fn every_alarm_is_told_means_something_and_stands_in_the_runbook() {
         assert!(period * periods.unwrap_or(most) <= 86_400, "{name}");
         assert!(alarm.get("Metrics").is_none(), "{name}: the local cloud refuses metric maths");
     }
-    assert_eq!(slugs.len(), 30);
+    assert_eq!(slugs.len(), 32);
     // Sections that are no alarm's.
     let others: Vec<&str> =
         sections.keys().map(String::as_str).filter(|section| !slugs.contains(*section)).collect();

@@ -49,7 +49,8 @@ fn functions_are_given_the_variables_that_they_read() {
     assert_eq!(given("RegisterFunction"), read(&register::Config::VARIABLES));
     assert_eq!(given("CallbackFunction"), read(&callback::Config::VARIABLES));
     assert_eq!(given("LinkFunction"), read(&link::Config::VARIABLES));
-    assert_eq!(functions.len(), 5, "another function needs a line here");
+    assert_eq!(given("QueryFunction"), read(&query::Config::VARIABLES));
+    assert_eq!(functions.len(), 6, "another function needs a line here");
 }
 
 /// Every route of an HTTP API, and the binary behind it: path and binary.
@@ -176,7 +177,7 @@ fn the_parameters_of_links_and_callbacks_are_those_of_the_code() {
 
 #[test]
 fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
-    const IF_JWT: &str = "LinksByJwt";
+    const IF_JWT: &str = "ByJwt";
     let template = template();
     let integrations = of_type(&template, "AWS::ApiGatewayV2::Integration");
     let function = |route: &Value| {
@@ -208,7 +209,9 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
                     by_jwt(json!({ "Ref": "BackendAuthorizer" }), no_value()),
                     "{name}"
                 );
-                assert_eq!(route["AuthorizationScopes"], by_jwt(json!(["smile:link"]), no_value()), "{name}");
+                // Whoever may make links may not read what is known, and the other way round.
+                let scope = if key.starts_with("GET ") { "smile:read" } else { "smile:link" };
+                assert_eq!(route["AuthorizationScopes"], by_jwt(json!([scope]), no_value()), "{name}");
             }
             _ => assert_eq!(route["AuthorizationType"], "NONE", "{name}"),
         }
@@ -224,6 +227,17 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
             ("GET /v1/wink-events.mjs", "CallbackApi"),
             ("POST /v1/links", "BackendApi"),
             ("POST /v1/links/{userId}/refresh", "BackendApi"),
+            ("GET /v1/users/{id}", "BackendApi"),
+            ("GET /v1/users/{id}/events", "BackendApi"),
+            ("GET /v1/accounts/{id}", "BackendApi"),
+            ("GET /v1/archives/{id}", "BackendApi"),
+            ("GET /v1/invites/{id}", "BackendApi"),
+            ("GET /v1/records/{id}", "BackendApi"),
+            ("GET /v1/verifications/{id}", "BackendApi"),
+            ("GET /v1/events", "BackendApi"),
+            ("GET /v1/events/{id}", "BackendApi"),
+            ("GET /v1/quarantine", "BackendApi"),
+            ("GET /v1/openapi.json", "BackendApi"),
         ])
     );
     // `cargo lambda watch` serves the same.
@@ -281,6 +295,7 @@ fn time_outs_end_inside_each_other() {
     assert!(consumer::batch::PATIENCE.as_secs() < time_out("ConsumerFunction"));
     let link = 3 * link::PATIENCE.operation + 2 * link::CALL;
     assert!(link.as_secs() < time_out("LinkFunction"));
+    assert!(query::WITHIN.as_secs() < time_out("QueryFunction"));
     for (name, integration) in of_type(&template, "AWS::ApiGatewayV2::Integration") {
         let function = integration["IntegrationUri"]["Ref"].as_str().unwrap().strip_suffix(".Alias").unwrap();
         let waited = seconds(&integration["TimeoutInMillis"]);
@@ -421,7 +436,7 @@ fn no_value() -> Value {
 fn every_function_may_do_what_it_needs_and_no_more() {
     let template = template();
     let roles = of_type(&template, "AWS::IAM::Role");
-    assert_eq!(roles.len(), 6);
+    assert_eq!(roles.len(), 7);
     let (always, with_key) = may(roles["WebhookRole"]);
     assert_eq!(
         always,
@@ -482,10 +497,21 @@ fn every_function_may_do_what_it_needs_and_no_more() {
         ]
     );
     assert_eq!(with_key, [r#"Key: kms:Decrypt on "KmsKeyArn""#]);
+    let (always, with_key) = may(roles["QueryRole"]);
+    assert_eq!(
+        always,
+        [
+            r#"Table: dynamodb:BatchGetItem dynamodb:GetItem dynamodb:Query on ["Restored",{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}"},{"Fn::GetAtt":["Table","Arn"]}]"#,
+            r#"Index: dynamodb:Query on ["Restored",[{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}/index/by-day"},{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}/index/by-owner"}],[{"Fn::Sub":"${Table.Arn}/index/by-day"},{"Fn::Sub":"${Table.Arn}/index/by-owner"}]]"#,
+            r#"Log: logs:CreateLogStream logs:PutLogEvents on ["QueryLogGroup","Arn"]"#,
+            "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *",
+        ]
+    );
+    assert_eq!(with_key, [r#"Key: kms:Decrypt kms:DescribeKey on "KmsKeyArn""#]);
     // CodeDeploy: the aliases of these functions, by name, and a look at the account's alarms.
     let (always, with_key) = may(roles["RolloutRole"]);
     let arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}";
-    let functions = ["webhook", "consumer", "callback", "link"];
+    let functions = ["webhook", "consumer", "callback", "link", "query"];
     let functions =
         functions.map(|function| format!("\"{arn}-{function}\" \"{arn}-{function}:live\"")).join(" ");
     assert_eq!(
@@ -543,12 +569,17 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
     let alias = |function: &str| json!({ "Ref": format!("{function}Function.Alias") });
     let (integrations, permissions) =
         (of_type(&template, "AWS::ApiGatewayV2::Integration"), of_type(&template, "AWS::Lambda::Permission"));
-    for function in ["Webhook", "Callback", "Link"] {
+    for function in ["Webhook", "Callback", "Link", "Query"] {
         let uri = &integrations[&*format!("{function}Integration")]["IntegrationUri"];
         let called = &permissions[&*format!("{function}Permission")]["FunctionName"];
         assert_eq!((uri, called), (&alias(function), &alias(function)));
     }
-    assert_eq!((integrations.len(), permissions.len()), (3, 3));
+    assert_eq!((integrations.len(), permissions.len()), (4, 4));
+    // Two functions share the back end's API: each may be called for its own routes only.
+    for (function, routes) in [("Link", "POST/v1/links*"), ("Query", "GET/v1/*")] {
+        let source = permissions[&*format!("{function}Permission")]["SourceArn"]["Fn::Sub"].as_str().unwrap();
+        assert!(source.ends_with(&format!(":${{BackendApi}}/*/{routes}")), "{source}");
+    }
     // SAM lets an event source in `Events` call the alias; one outside says so itself.
     let sources = of_type(&template, "AWS::Lambda::EventSourceMapping");
     assert_eq!((sources.len(), &sources["CallbackEventSource"]["FunctionName"]), (1, &alias("Consumer")));
@@ -622,7 +653,7 @@ fn a_key_of_ones_own_is_for_all_that_is_kept() {
             kept += 1;
         }
     }
-    assert_eq!(kept, 4 + 2 + 8);
+    assert_eq!(kept, 4 + 2 + 9);
     for (name, queue) in of_type(&template, "AWS::SQS::Queue") {
         // SQS takes one of the two.
         assert_eq!(queue["SqsManagedSseEnabled"], json!({ "Fn::If": ["OwnKey", false, true] }), "{name}");
@@ -718,19 +749,19 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     assert_eq!(behind("OwnDomain"), ["WebhookDomain", "WebhookDomainMapping"].into());
     assert_eq!(behind("AlarmsByEmail"), ["AlarmEmailSubscription"].into());
     assert_eq!(behind("WatchesSilence"), ["SilenceAlarm"].into());
-    assert_eq!(behind("LinksByJwt"), ["BackendAuthorizer"].into());
-    // Without Smile's API there is no registration, no link, and so no callback.
-    let of_smile = ["Backend", "Callback", "Link", "Regist", "Script", "Session", "UnconfirmedConnections"];
+    assert_eq!(behind("ByJwt"), ["BackendAuthorizer"].into());
+    // Without Smile's API there is no registration, no link, and so no callback; what is known can be read.
+    let of_smile = ["Callback", "Link", "Regist", "Script", "Session", "UnconfirmedConnections"];
     let of_smile: BTreeSet<&str> = resources
         .keys()
         .map(String::as_str)
         .filter(|name| of_smile.iter().any(|of| name.starts_with(of)))
         // Counted by a function that may just have been taken away.
-        .filter(|name| *name != "RegistrationOrphanedAlarm" && *name != "BackendAuthorizer")
+        .filter(|name| *name != "RegistrationOrphanedAlarm")
         .filter(|name| !on_aws.contains(name))
         .collect();
     assert_eq!(behind("KnowsSmile"), of_smile);
-    assert_eq!(of_smile.len(), 41);
+    assert_eq!(of_smile.len(), 37);
     assert!(behind("OwnKey").is_empty() && behind("Restored").is_empty());
     let conditions = names(&template["Conditions"]);
     assert_eq!(conditions.len(), 9);
@@ -742,7 +773,7 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     // `Local` is read by that condition and, for CodeDeploy, which the local cloud has not, in the one form
     // that SAM takes: a mapping, per function.
     let text = template.to_string();
-    assert_eq!(text.matches(r#"{"Ref":"Local"}"#).count(), 1 + 4);
+    assert_eq!(text.matches(r#"{"Ref":"Local"}"#).count(), 1 + 5);
     assert_eq!(template["Conditions"]["OnAws"], json!({ "Fn::Equals": [{ "Ref": "Local" }, "false"] }));
     for condition in conditions {
         assert!(condition == "OnAws" || !template["Conditions"][condition].to_string().contains("Local"));

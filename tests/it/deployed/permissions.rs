@@ -14,6 +14,10 @@ use super::{Deployed, until};
 use crate::receiver::signature;
 use crate::support::it_dir;
 
+/// The roles of functions.
+const ROLES: [&str; 6] =
+    ["WebhookRole", "ConsumerRole", "RegisterRole", "CallbackRole", "LinkRole", "QueryRole"];
+
 fn event(id: &str, data: &Value) -> Vec<u8> {
     json!({ "id": id, "version": 1, "type": "INCOMES_ADDED", "createdAt": "2026-03-01T10:00:00Z", "data": data })
         .to_string()
@@ -31,7 +35,7 @@ impl Deployed {
         let mut template: Value = serde_json::from_str(deployed.template_body().unwrap()).unwrap();
         // Every statement is back, but for the one.
         let whole = template::load(it_dir().join("../../infra/template.yaml")).unwrap();
-        for role in ["WebhookRole", "ConsumerRole", "RegisterRole"] {
+        for role in ROLES {
             template["Resources"][role] = whole["Resources"][role].clone();
         }
         if let Some((role, sid)) = statement {
