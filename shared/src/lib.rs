@@ -17,15 +17,12 @@
 //! | `session` | the token of a browser's session, behind `session` |
 //! | `aws`, `queue`, `secret_store`, `table` | adapters, behind features of these names |
 //! | `secret_cache` | secrets at hand, and when they are fetched again; behind `secret-store` |
-//! | `bus` | the event bus and the allow list of what stands on it, behind `bus` |
 //! | `smile_api` | a client of Smile's own API, behind `smile-api` |
 //! | `registration` | the webhook's registration at Smile and the rotation of its secret, behind `smile-api` |
 //! | `variables`, `metrics`, `log` | what a function's `main` needs, behind `lambda` |
 
 #[cfg(feature = "aws")]
 pub mod aws;
-#[cfg(feature = "bus")]
-pub mod bus;
 pub mod callback;
 pub mod event;
 pub mod id;

@@ -92,22 +92,6 @@ impl Table {
         Ok(Some((event, unpack(item, &chunks))))
     }
 
-    /// One event, its body unread.
-    pub async fn event_without_body(&self, id: &EventId) -> Result<Option<StoredEvent>, Fault> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND sk = :sk")
-            .expression_attribute_values(":pk", text(format!("EVENT#{id}")))
-            .expression_attribute_values(":sk", text("EVENT"))
-            .send()
-            .await
-            .map_err(|error| Fault::of("reading an event", &error))?;
-        answer.items.unwrap_or_default().pop().map(stored_event).transpose()
-    }
-
     /// The newest events on one timeline, at most `limit`, oldest first; `about` leaves those out that carry
     /// nothing of it.
     pub async fn events_of(
