@@ -73,6 +73,7 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
             continue;
         };
         let job = job(&event);
+        // What a browser said must never come as if a server had said it.
         let queue = if job.source == Source::Callback { callbacks.as_ref() } else { Some(&queue) };
         let Some(queue) = queue else {
             say(&format!("left  {line}: a browser sent it, and the stack takes no callbacks"));
@@ -144,6 +145,14 @@ mod tests {
             "hash": "00", "bytes": 1, "facts": { "user": "u-1", "account": "a-1" },
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn who_said_it_stays_who_said_it() {
+        for source in [Source::Webhook, Source::Reconcile, Source::Callback] {
+            let event = StoredEvent { source: source.as_str().to_owned(), ..stored("onTokenExpired") };
+            assert_eq!(job(&event).source, source);
+        }
     }
 
     #[test]
