@@ -1,5 +1,7 @@
 //! Our own queues, on SQS: a message is accepted or not.
 
+use std::time::{Duration, Instant};
+
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
@@ -49,12 +51,13 @@ impl Queue {
     }
 
     /// Sends several messages, each with the seconds after which it may be read, in as few calls as SQS allows.
-    /// Says of each whether SQS holds it. After a call that failed no other is made, so that this takes no
-    /// longer than one call may when SQS is away.
+    /// Says of each whether SQS holds it. No call is begun after one that failed, nor after [`BEGINS_WITHIN`]: so
+    /// this takes that long at most, and as long as one call may.
     pub async fn send_all(&self, messages: &[(Message<'_>, u16)], trace: Option<&str>) -> Vec<bool> {
         let mut held = vec![false; messages.len()];
         let mut rest = messages;
-        while !rest.is_empty() {
+        let since = Instant::now();
+        while !rest.is_empty() && since.elapsed() < BEGINS_WITHIN {
             let start = messages.len() - rest.len();
             let (call, after) = rest.split_at(fitting(rest));
             rest = after;
@@ -101,6 +104,9 @@ impl Queue {
 }
 
 const TRACE: MessageSystemAttributeNameForSends = MessageSystemAttributeNameForSends::AwsTraceHeader;
+
+/// How long [`Queue::send_all`] begins further calls.
+pub const BEGINS_WITHIN: Duration = Duration::from_secs(4);
 
 /// The most messages of one call (Amazon SQS API reference, `SendMessageBatch`).
 const MAX_BATCH: usize = 10;

@@ -39,13 +39,14 @@ pub use self::config::Config;
 use self::config::Seconds;
 use self::origin::Origins;
 
-/// A request makes at most one round to Secrets Manager and, when SQS is away, one to SQS: 8 seconds together,
-/// below the function's time-out of 10 (`infra/template.yaml`).
+/// A request makes at most one round to Secrets Manager, which is seldom, and begins calls to SQS for four
+/// seconds ([`shared::queue::BEGINS_WITHIN`]); the last may take two tries more. Together that stays below the
+/// function's time-out (`infra/template.yaml`).
 pub const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(1),
     attempt: Duration::from_secs(2),
-    operation: Duration::from_secs(4),
-    attempts: 3,
+    operation: Duration::from_secs(3),
+    attempts: 2,
 };
 
 /// The most bytes that a request may have.

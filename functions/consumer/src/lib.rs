@@ -154,7 +154,7 @@ impl Consumer {
             };
             let expires = self.retention.event(now);
             let found = self.table.confirm(&callback.user, account, now, expires).await?;
-            tracing::info!(event = %envelope.id, %account, ?found, "looked for the server's word");
+            tracing::info!(event = %envelope.id, ?found, "looked for the server's word");
             return Ok(Outcome::Checked(found));
         }
         let writes = folded.writes.as_deref().map_err(|reason| *reason);
@@ -197,7 +197,8 @@ impl Consumer {
         let unfolded = writes.err().map(Unfolded::word);
         tracing::info!(
             event = %envelope.id,
-            r#type = %envelope.kind,
+            // A browser can make a name up.
+            r#type = if delivered.job.source == Source::Callback { kind } else { envelope.kind.as_str() },
             delivery = delivered.job.delivery,
             ?stored,
             unfolded,

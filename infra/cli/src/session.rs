@@ -31,8 +31,8 @@ enum Action {
     /// Replace the secret that sessions are signed with
     #[command(after_help = "\
 No page notices: sessions that are signed with the old secret stay valid until they end.
-With --end-sessions, for a secret that has leaked, they end at once, within five minutes
-at the latest, and pages ask for new ones.")]
+With --end-sessions, for a secret that has leaked, they end within five minutes. Until link has
+seen the new secret, which takes as long, sessions that it hands out may be refused, too.")]
     Rotate {
         #[command(flatten)]
         operator: OperatorArgs,

@@ -11,6 +11,7 @@
 
 use jiff::Timestamp;
 
+use super::mentions::Mentions;
 use super::said::{ClaimedAccount, Said, Screen};
 use super::{Callback, Name};
 use crate::event::{Envelope, Facts, Subject};
@@ -144,6 +145,9 @@ fn facts(callback: &Callback<'_>) -> Facts {
         Said::TokenExpired | Said::Unknown => {}
     }
     facts.subjects.insert(Subject::User(callback.user.clone()));
-    facts.subjects.extend(facts.account.clone().map(Subject::Account));
+    // Whatever it names, and not only where the widget does: a revocation takes the body for each of them.
+    let named = callback.value().and_then(Mentions::of).unwrap_or_default();
+    facts.subjects.extend(named.accounts.into_iter().map(Subject::Account));
+    facts.subjects.extend(named.archives.into_iter().map(Subject::Archive));
     facts
 }

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::event_id;
-use super::said::{self, Name, Said};
+use super::mentions::Mentions;
+use super::said::{Name, Said};
 use crate::event::words::text;
 use crate::id::EventId;
 use crate::session::Session;
@@ -53,18 +53,23 @@ pub enum Why {
     /// No time.
     #[error("at must be a time with its offset, such as 2026-03-01T10:00:00.123Z")]
     At,
+    /// Data that a reader could not read.
+    #[error(
+        "data must be JSON that can be read: nested 100 deep at most, numbers within range, no half of a surrogate pair, naming 100 accounts and archives at most"
+    )]
+    Data,
     /// Too much data.
     #[error("data must have {MAX_DATA_BYTES} bytes at most")]
     DataTooLarge,
     /// Somebody else's.
-    #[error("data.userId is not the user of the session")]
+    #[error("data names a userId that is not the user of the session")]
     WrongUser,
 }
 
 impl Why {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Malformed, Self::Id, Self::Name, Self::At, Self::DataTooLarge, Self::WrongUser];
+    pub const ALL: [Self; 7] =
+        [Self::Malformed, Self::Id, Self::Name, Self::At, Self::Data, Self::DataTooLarge, Self::WrongUser];
 
     /// A stable word for answers and metrics.
     pub fn word(self) -> &'static str {
@@ -73,6 +78,7 @@ impl Why {
             Self::Id => "id",
             Self::Name => "name",
             Self::At => "at",
+            Self::Data => "data",
             Self::DataTooLarge => "data_too_large",
             Self::WrongUser => "wrong_user",
         }
@@ -109,7 +115,8 @@ pub fn take(session: &Session, item: &RawValue) -> Result<Taken, Refused> {
     if wire.data.is_some_and(|data| data.get().len() > MAX_DATA_BYTES) {
         return Err(refused(Why::DataTooLarge));
     }
-    if named_users(wire.data).any(|user| user != session.user().as_str()) {
+    let named = wire.data.map(|data| Mentions::of(data).ok_or_else(|| refused(Why::Data))).transpose()?;
+    if named.iter().flat_map(|named| &named.users).any(|user| user != session.user().as_str()) {
         return Err(refused(Why::WrongUser));
     }
     let event = event_id(session.user(), &id);
@@ -123,18 +130,6 @@ fn is_name(name: &str) -> bool {
     name.len() <= 64
         && rest.next().is_some_and(|first| first.is_ascii_uppercase())
         && rest.all(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// Every user that the data names, in the places where the widget does.
-fn named_users(data: Option<&RawValue>) -> impl Iterator<Item = String> {
-    let data = data.and_then(|raw| said::object(serde_json::from_str(raw.get()).ok()?)).unwrap_or_default();
-    let nested = ["account", "archive"].into_iter().filter_map(|name| said::object(data.get(name)?.clone()));
-    let all: Vec<_> = nested.chain([data.clone()]).collect();
-    all.into_iter().filter_map(|object| match object.get("userId")? {
-        Value::Null => None,
-        Value::String(user) => Some(user.clone()),
-        other => Some(other.to_string()),
-    })
 }
 
 #[derive(Serialize)]
@@ -173,7 +168,7 @@ fn body(
 mod tests {
     use jiff::SignedDuration;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::callback::{Callback, fold};
@@ -236,6 +231,11 @@ mod tests {
             item[name] = value;
             item.to_string()
         };
+        let with = |data: &str| {
+            format!(r#"{{"id":"c-1","name":"onClose","at":"2026-03-01T10:00:00Z","data":{data}}}"#)
+        };
+        let twice = with(r#"{"userId":"u-2","userId":"u-1"}"#);
+        let unreadable = |value: &str| with(&format!(r#"{{"userId":"u-1","x":{value}}}"#));
         let mut big = item();
         big["data"]["more"] = json!("x".repeat(MAX_DATA_BYTES));
         for (item, word) in [
@@ -264,6 +264,11 @@ mod tests {
             (change("data", json!(r#"{"userId":"u-2"}"#)), "wrong_user"),
             (change("data", json!({ "account": { "userId": "u-2" } })), "wrong_user"),
             (change("data", json!({ "archive": r#"{"userId":"u-2"}"# })), "wrong_user"),
+            (change("data", json!({ "uploads": [{ "userId": "u-2" }] })), "wrong_user"),
+            (twice.clone(), "wrong_user"),
+            (unreadable("1e999"), "data"),
+            (unreadable(r#""\ud800""#), "data"),
+            (unreadable(&format!("{}{}", "[".repeat(200), "]".repeat(200))), "data"),
         ] {
             assert_eq!(take_text("u-1", &item).unwrap_err().why.word(), word, "{item}");
         }

@@ -18,6 +18,7 @@
 pub mod fold;
 #[cfg(feature = "session")]
 pub mod intake;
+mod mentions;
 pub mod said;
 
 use serde::Deserialize;

@@ -24,6 +24,9 @@ pub enum Confirmation {
     Moot,
 }
 
+/// The register of a claim that the account is connected.
+const CONNECTED: &str = "connected";
+
 impl Table {
     /// Looks whether the server has confirmed the connection that this user's browser claimed, and writes
     /// down on the claim when it has not. Not part of the fold: it says what was there at one moment.
@@ -35,28 +38,35 @@ impl Table {
         expires: Timestamp,
     ) -> Result<Confirmation, Fault> {
         let claim = Entity::Claim(user.clone(), account.clone());
-        let mut state = State::default();
+        let (mut state, mut version) = (State::default(), None);
         for entity in [Entity::Account(user.clone(), account.clone()), claim.clone()] {
             let (pk, sk) = entity.keys();
             let read = self.client.get_item().table_name(&self.name).key("pk", text(pk)).key("sk", text(sk));
             let read = read.consistent_read(true).send().await;
             let answer = read.map_err(|error| Fault::of("reading a claim", &error))?;
-            if let Some(item) = answer.item {
-                super::read::insert(&mut state, &item)?;
+            let Some(mut item) = answer.item else { continue };
+            if entity == claim {
+                // Whatever the browser has said since: this is about the connection.
+                item.retain(|name, _| matches!(name.as_str(), "pk" | "sk" | CONNECTED));
+                version = item.get(CONNECTED).and_then(|it| it.as_m().ok()?.get("v")).cloned();
             }
+            super::read::insert(&mut state, &item)?;
         }
         let view = StateView::from(&state);
         let seen = view.users.values().flat_map(|user| &user.accounts).next();
-        match seen.and_then(|account| account.claim.as_ref()) {
-            None => Ok(Confirmation::Moot),
-            Some(claimed) if claimed.differs_since.is_none() => Ok(Confirmation::Told),
-            Some(_) => self.mark_unconfirmed(&claim, now, expires).await,
+        match (seen.and_then(|account| account.claim.as_ref()), version) {
+            (Some(claimed), Some(version)) if claimed.differs_since.is_some() => {
+                self.mark_unconfirmed(&claim, version, now, expires).await
+            }
+            (Some(_), Some(_)) => Ok(Confirmation::Told),
+            _ => Ok(Confirmation::Moot),
         }
     }
 
     async fn mark_unconfirmed(
         &self,
         claim: &Entity,
+        version: AttributeValue,
         now: Timestamp,
         expires: Timestamp,
     ) -> Result<Confirmation, Fault> {
@@ -65,6 +75,8 @@ impl Table {
         let mark = Item::from([
             ("v".to_owned(), text(format!("{}|0|-|-", fixed(now)))),
             ("at".to_owned(), text(fixed(now))),
+            // Which claim: a later one is looked at anew.
+            ("of".to_owned(), version.clone()),
         ]);
         let answer = self
             .client
@@ -73,8 +85,12 @@ impl Table {
             .key("pk", text(pk))
             .key("sk", text(sk))
             .update_expression("SET #mark = :mark, #expires = :expires")
-            .condition_expression("attribute_not_exists(#mark)")
+            .condition_expression(
+                "attribute_exists(pk) AND (attribute_not_exists(#mark) OR #mark.#of <> :of)",
+            )
             .expression_attribute_names("#mark", UNCONFIRMED)
+            .expression_attribute_names("#of", "of")
+            .expression_attribute_values(":of", version)
             .expression_attribute_names("#expires", "expires")
             .expression_attribute_values(":mark", AttributeValue::M(mark))
             .expression_attribute_values(":expires", number(expires.as_second()))

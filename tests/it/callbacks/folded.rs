@@ -120,6 +120,31 @@ async fn a_connection_that_only_the_browser_knows_is_seen_counted_once_and_settl
     assert_eq!(outcome, consumer::Outcome::Checked(Confirmation::Told));
 }
 
+/// A look is about the connection that it was sent for, whatever the browser has said since.
+#[tokio::test]
+async fn a_later_word_of_the_browser_does_not_make_a_confirmed_connection_unconfirmed() {
+    let mut browser = Browser::new().await;
+    let connected = |id: &str, at: &str| item(id, "onAccountConnected", at, account("a-1"));
+    let look = browser.say("u-1", &[connected("c-1", "12:00:00.250")]).await.remove(0);
+    browser.receiver.deliver(&webhook("et-1", "ACCOUNT_CONNECTED", "12:00:00")).await;
+    browser.say("u-1", &[item("c-2", "onAccountRemoved", "12:01:00", account("a-1"))]).await;
+    let now = browser.receiver.now;
+    let outcome = browser.receiver.consumer.process(&look, now).await.unwrap();
+    assert_eq!(outcome, consumer::Outcome::Checked(Confirmation::Told));
+
+    // Each claimed connection is counted by itself: the second one is lost, and a third one, too.
+    browser.receiver.deliver(&webhook("et-2", "ACCOUNT_FAILED", "12:02:00")).await;
+    for (id, at) in [("c-3", "12:03:00"), ("c-4", "12:04:00")] {
+        let look = browser.say("u-1", &[connected(id, at)]).await.remove(0);
+        assert_eq!(view(&browser).await["accounts"][0]["claim"]["unconfirmed_at"], Value::Null, "{id}");
+        for first in [true, false] {
+            let outcome = browser.receiver.consumer.process(&look, browser.receiver.now).await.unwrap();
+            assert_eq!(outcome, consumer::Outcome::Checked(Confirmation::Missing { first }), "{id}");
+        }
+        assert_ne!(view(&browser).await["accounts"][0]["claim"]["unconfirmed_at"], Value::Null, "{id}");
+    }
+}
+
 type UserViewOf = Value;
 
 async fn view(browser: &Browser) -> UserViewOf {

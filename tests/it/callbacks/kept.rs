@@ -83,6 +83,39 @@ async fn an_account_that_is_revoked_keeps_no_body_of_what_a_browser_says_of_it()
     }
 }
 
+/// Wherever it is named: what a revocation takes must be found.
+#[tokio::test]
+async fn what_names_a_revoked_account_or_archive_anywhere_keeps_no_body() {
+    let mut browser = Browser::new().await;
+    browser.receiver.deliver(&webhook("et-1", "ACCOUNT_DISCONNECTED", "10:00:00")).await;
+    let revoked = json!({ "id": "et-2", "version": 1, "type": "ARCHIVE_REVOKED", "createdAt": "2026-03-01T10:00:00Z",
+                          "data": { "userId": "u-1", "archiveId": "r-1" } });
+    browser.receiver.deliver(revoked.to_string().as_bytes()).await;
+    let naming = [
+        ("onSomethingNew", json!({ "accountId": "a-1" })),
+        ("onClose", json!({ "accountId": "a-1", "reason": "exit" })),
+        ("onTokenExpired", json!([{ "account": { "accountId": "a-1" } }])),
+        ("onUIEvent", json!({ "accountId": "a-1", "eventName": "LoginPageOpened" })),
+        ("onUIEvent", json!({ "eventName": "RevokeArchivePageOpened", "archive": "{\"id\":\"r-1\"}" })),
+        ("onUploadsRemoved", json!({ "uploads": [{ "id": "r-1", "fileName": "payslip.pdf" }] })),
+        ("onUploadsCreated", json!({ "uploads": "[{\"archiveId\":\"r-1\"}]" })),
+    ];
+    for (at, (name, data)) in naming.iter().enumerate() {
+        browser.say("u-1", &[item(&format!("c-{at}"), name, "10:00:01", data.clone())]).await;
+        let id = event_id(&UserId::new("u-1").unwrap(), &format!("c-{at}"));
+        let (event, body) = browser.receiver.table.event(&id).await.unwrap().unwrap();
+        assert_eq!((body, event.body_dropped.as_deref()), (None, Some("revoked")), "{name} {data}");
+    }
+    // Not in quarantine, either.
+    browser.say("u-1", &[item("c-0", "onSomethingNew", "10:00:02", json!({ "accountId": "a-1" }))]).await;
+    let quarantined = browser.receiver.table.quarantined_on("2026-03-01".parse().unwrap()).await.unwrap();
+    assert_eq!(quarantined.iter().map(|item| item.bytes).collect::<Vec<_>>(), [0]);
+    let other = item("c-9", "onUploadsCreated", "10:00:01", json!({ "uploads": [{ "id": "r-2" }] }));
+    browser.say("u-1", &[other]).await;
+    let id = event_id(&UserId::new("u-1").unwrap(), "c-9");
+    assert!(browser.receiver.table.event(&id).await.unwrap().unwrap().1.is_some());
+}
+
 /// The queue's name decides what a message is, not what the message says of itself.
 #[tokio::test]
 async fn what_a_message_says_of_its_source_is_not_believed() {

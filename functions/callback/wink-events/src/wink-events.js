@@ -310,8 +310,11 @@ function createChannel(options, owner, prefix) {
         asked = false;
         if (!again.length) return (failures = 0);
       } else if (status === 401) {
+        // A session that was just renewed is refused, too: ask for another one, later.
+        const again = asked && used !== expired;
         expired = used;
-        return 0;
+        if (!again) return 0;
+        asked = false;
       } else if (status > 399 && status < 500 && ![408, 425, 429].includes(status)) {
         if (batch.length > 1 && (status === 400 || status === 413)) {
           // One of them spoils the rest: halve until it stands alone.

@@ -152,7 +152,12 @@ impl ClaimView {
                 || (status == "PENDING" && server.status != "UNKNOWN")
                 || (server.status_at.is_some() && server.status_at >= claimed_at)
         });
-        let unconfirmed = registers.get(UNCONFIRMED).and_then(|register| register.text("at")?.parse().ok());
+        // The mark is of one claim; a later one has not been looked at yet.
+        let marked = registers.get(UNCONFIRMED).filter(|mark| {
+            let of = mark.text("of");
+            registers.get("connected").is_some_and(|connected| of == Some(connected.v.as_str()))
+        });
+        let unconfirmed = marked.and_then(|mark| mark.text("at")?.parse().ok());
         Some(Self {
             status,
             at: claimed_at,
