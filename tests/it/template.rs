@@ -240,6 +240,10 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
             ("GET /v1/openapi.json", "BackendApi"),
         ])
     );
+    let read =
+        routes.keys().filter_map(|key| key.strip_prefix("GET ")).filter(|path| served[*path] == "query");
+    let operations = query::operation::Operation::ALL.iter().map(|operation| operation.path());
+    assert_eq!(read.collect::<BTreeSet<_>>(), operations.collect());
     // `cargo lambda watch` serves the same.
     let manifest = std::fs::read_to_string(it_dir().join("../../Cargo.toml")).unwrap();
     let served_locally = manifest.split("[workspace.metadata.lambda.watch.router]\n").nth(1).unwrap();

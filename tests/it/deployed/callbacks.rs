@@ -1,7 +1,7 @@
 //! What a user does in the widget, on the deployed template: from a link by the back end to the table, beside
 //! the webhooks of the same user; and a flood of browsers that delays no webhook.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
 use serde_json::{Value, json};
@@ -11,41 +11,18 @@ use shared::state::view::{AccountView, StateView};
 use smile_cli::dev::Beside;
 use smile_cli::simulate::Link;
 
-use super::{Deployed, until};
-
-/// A request to this machine, with whatever headers; the answer's status, headers and body.
-async fn ask(
-    method: &'static str,
-    url: String,
-    headers: Vec<(&'static str, String)>,
-    body: String,
-) -> (u16, http::HeaderMap, Value) {
-    tokio::task::spawn_blocking(move || {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent: ureq::Agent = config.timeout_global(Some(Duration::from_mins(1))).build().into();
-        let mut request = http::Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(name, value);
-        }
-        let mut answer = agent.run(request.body(body).unwrap()).unwrap();
-        let text = answer.body_mut().read_to_string().unwrap();
-        let json = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        (answer.status().as_u16(), answer.headers().clone(), json)
-    })
-    .await
-    .unwrap()
-}
+use super::{Deployed, ask, until};
 
 /// What a page has after its back end has asked for a link.
-struct Page {
-    origin: String,
+pub(super) struct Page {
+    pub(super) origin: String,
     callbacks: String,
-    token: String,
-    user: String,
+    pub(super) token: String,
+    pub(super) user: String,
 }
 
 impl Page {
-    async fn open(deployed: &Deployed) -> Self {
+    pub(super) async fn open(deployed: &Deployed) -> Self {
         let origin = deployed.stack().site_url.clone().unwrap();
         let headers = vec![("content-type", "application/json".to_owned()), ("origin", origin.clone())];
         let (status, _, link) = ask("POST", format!("{origin}/api/links"), headers, "{}".to_owned()).await;
@@ -60,7 +37,12 @@ impl Page {
         }
     }
 
-    async fn send(&self, origin: &str, token: &str, items: &Value) -> (u16, http::HeaderMap, Value) {
+    pub(super) async fn send(
+        &self,
+        origin: &str,
+        token: &str,
+        items: &Value,
+    ) -> (u16, http::HeaderMap, Value) {
         let headers = vec![
             ("origin", origin.to_owned()),
             ("content-type", "application/json".to_owned()),
@@ -70,7 +52,7 @@ impl Page {
     }
 
     /// A callback, now.
-    fn item(&self, id: &str, name: &str, mut data: Value) -> Value {
+    pub(super) fn item(&self, id: &str, name: &str, mut data: Value) -> Value {
         #[expect(clippy::disallowed_methods, reason = "the functions have the real time, too")]
         let now = jiff::Timestamp::now();
         data["userId"] = json!(self.user);

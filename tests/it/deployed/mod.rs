@@ -3,9 +3,11 @@
 //! Each test has a cloud of its own, on a free port: what one breaks, another does not notice. They take
 //! turns, since each needs a machine's worth of processes.
 
+mod callback_permissions;
 mod callbacks;
 mod observed;
 mod permissions;
+mod query;
 mod registration;
 mod registration_permissions;
 mod restored;
@@ -139,6 +141,29 @@ fn sdk(stack: &Stack) -> SdkConfig {
         settings,
         Patience { connect: seconds(5), attempt: seconds(60), operation: seconds(60), attempts: 1 },
     )
+    .unwrap()
+}
+
+/// A request to this machine, with whatever headers; the answer's status, headers and body.
+async fn ask(
+    method: &'static str,
+    url: String,
+    headers: Vec<(impl AsRef<str> + Send + 'static, String)>,
+    body: String,
+) -> (u16, http::HeaderMap, Value) {
+    tokio::task::spawn_blocking(move || {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent: ureq::Agent = config.timeout_global(Some(Duration::from_mins(1))).build().into();
+        let mut request = http::Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(name.as_ref(), value);
+        }
+        let mut answer = agent.run(request.body(body).unwrap()).unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        let json = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        (answer.status().as_u16(), answer.headers().clone(), json)
+    })
+    .await
     .unwrap()
 }
 

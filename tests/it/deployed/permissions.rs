@@ -29,16 +29,16 @@ fn owned() -> Value {
 }
 
 impl Deployed {
-    /// The template as it is deployed, without one statement of a role.
-    pub(super) async fn without(&self, statement: Option<(&str, &str)>) -> String {
+    /// The template as it is deployed, without these statements of roles: role and `Sid` of each.
+    pub(super) async fn without(&self, statements: impl IntoIterator<Item = (&str, &str)>) -> String {
         let deployed = self.cloudformation.get_template().stack_name("smile").send().await.unwrap();
         let mut template: Value = serde_json::from_str(deployed.template_body().unwrap()).unwrap();
-        // Every statement is back, but for the one.
+        // Every statement is back, but for these.
         let whole = template::load(it_dir().join("../../infra/template.yaml")).unwrap();
         for role in ROLES {
             template["Resources"][role] = whole["Resources"][role].clone();
         }
-        if let Some((role, sid)) = statement {
+        for (role, sid) in statements {
             let statements =
                 &mut template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
             let statements = statements.as_array_mut().unwrap();

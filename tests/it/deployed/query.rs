@@ -1,0 +1,185 @@
+//! The read API on the deployed template, without Smile's API: a system asks with a request signed as every AWS
+//! request is (SigV4), and is told what webhooks have brought.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use serde_json::{Value, json};
+
+use super::{Deployed, ask, until};
+
+/// An answer: status, headers and body.
+type Answer = (u16, http::HeaderMap, Value);
+
+/// A customer's system.
+struct System<'a> {
+    deployed: &'a Deployed,
+    credentials: Credentials,
+}
+
+impl<'a> System<'a> {
+    fn new(deployed: &'a Deployed) -> Self {
+        let (id, key) = (&deployed.stack().access_key_id, &deployed.stack().secret_access_key);
+        Self { deployed, credentials: Credentials::new(id, key, None, None, "local cloud") }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.deployed.stack().back_end_url().unwrap())
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        #[expect(clippy::disallowed_methods, reason = "the local cloud has the real time, too")]
+        let now = jiff::Timestamp::now();
+        let (url, identity) = (self.url(path), self.credentials.clone().into());
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.deployed.stack().region)
+            .name("execute-api")
+            .time(SystemTime::UNIX_EPOCH + Duration::try_from(now.as_duration()).unwrap())
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap()
+            .into();
+        let request =
+            SignableRequest::new("GET", &url, headers.iter().copied(), SignableBody::Bytes(b"")).unwrap();
+        let (signed, _) = sign(request, &params).unwrap().into_parts();
+        let all = headers.iter().copied().chain(signed.headers());
+        let all = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        ask("GET", url, all, String::new()).await
+    }
+
+    /// The problem in an answer that must be one: its status and its code.
+    async fn problem(&self, path: &str) -> (u16, Value) {
+        let (status, headers, problem) = self.get(path).await;
+        assert_eq!(headers["content-type"], "application/problem+json", "{path}: {status} {problem}");
+        assert_eq!(problem["status"], status, "{path}");
+        (status, problem["code"].clone())
+    }
+}
+
+/// A webhook about an account of u-1.
+fn event(id: &str, kind: &str) -> String {
+    let data = json!({ "userId": "u-1", "accountId": "a-1", "sourceId": "a-1", "sourceType": "ACCOUNT", "providerId": "sss_ph" });
+    json!({ "id": id, "version": 1, "type": kind, "createdAt": "2026-03-01T10:00:00Z", "data": data })
+        .to_string()
+}
+
+fn ids(page: &Value) -> Vec<&str> {
+    let events = page["events"].as_array().unwrap_or_else(|| panic!("{page}"));
+    events.iter().map(|event| event["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_system_is_told_what_webhooks_have_brought() {
+    let deployed = Deployed::start("query").await;
+    let system = System::new(&deployed);
+    let bodies = [
+        ("et-1", event("et-1", "USER_CREATED")),
+        ("et-2", event("et-2", "ACCOUNT_CONNECTED")),
+        ("et-3", event("et-3", "INCOMES_ADDED")),
+    ];
+    for (_, body) in &bodies {
+        assert_eq!(deployed.send(body.as_bytes()).await.0, 200);
+    }
+    let all = until("all events of the user", async || {
+        let (status, _, page) = system.get("/v1/users/u-1/events?limit=10").await;
+        assert_eq!(status, 200, "{page}");
+        (ids(&page).len() == bodies.len()).then_some(page)
+    })
+    .await;
+    for (id, _) in &bodies {
+        assert!(ids(&all).contains(id), "{all}");
+    }
+    what_is_known_is_told(&system, &bodies).await;
+    nobody_is_told_without_credentials(&system).await;
+    each_statement_is_needed(&system).await;
+    deployed.stop().await;
+}
+
+async fn what_is_known_is_told(system: &System<'_>, bodies: &[(&str, String)]) {
+    let (status, headers, user) = system.get("/v1/users/u-1").await;
+    assert_eq!((status, &user["user"]), (200, &json!("u-1")), "{user}");
+    let account = &user["accounts"][0];
+    assert_eq!((&account["account"], &account["status"]), (&json!("a-1"), &json!("CONNECTED")), "{user}");
+    assert_eq!(headers["cache-control"], "private, no-cache");
+
+    // Who has it already is told so, and gets it no second time.
+    let tag = headers["etag"].to_str().unwrap();
+    let (status, headers, nothing) = system.get_with("/v1/users/u-1", &[("if-none-match", tag)]).await;
+    assert_eq!((status, &nothing, headers["etag"].to_str().unwrap()), (304, &json!(""), tag));
+    assert_eq!(system.get_with("/v1/users/u-1", &[("if-none-match", "\"another\"")]).await.0, 200);
+
+    for (id, body) in bodies {
+        let (status, headers, event) = system.get(&format!("/v1/events/{id}?body=true")).await;
+        assert_eq!((status, &event["id"]), (200, &json!(id)), "{event}");
+        assert_eq!(event["body"], serde_json::from_str::<Value>(body).unwrap());
+        assert_eq!(headers["cache-control"], "no-store", "what holds a body is not kept");
+        let (status, _, event) = system.get(&format!("/v1/events/{id}")).await;
+        assert_eq!((status, event.get("body")), (200, None));
+    }
+    // Page by page, and of one type only.
+    let (_, _, first) = system.get("/v1/events?limit=2").await;
+    assert_eq!((ids(&first).len(), &first["more"]), (2, &json!(true)), "{first}");
+    let next = first["next"].as_str().unwrap();
+    let (_, _, second) = system.get(&format!("/v1/events?limit=2&after={next}")).await;
+    let mut read = [ids(&first), ids(&second)].concat();
+    read.sort_unstable();
+    assert_eq!((read, &second["more"]), (bodies.iter().map(|(id, _)| *id).collect(), &json!(false)));
+    let (_, _, of_type) = system.get("/v1/events?type=INCOMES_ADDED").await;
+    assert_eq!(ids(&of_type), ["et-3"]);
+    let (_, _, accounts) = system.get("/v1/accounts/a-1").await;
+    assert_eq!(accounts["accounts"][0]["account"], "a-1", "{accounts}");
+
+    // The document that is served names every path that is.
+    let (status, _, document) = system.get("/v1/openapi.json").await;
+    assert_eq!(status, 200);
+    for operation in query::operation::Operation::ALL {
+        assert!(document["paths"][operation.path()]["get"].is_object(), "{operation:?}");
+    }
+    assert_eq!(system.problem("/v1/users/nobody").await, (404, json!("not_found")));
+    assert_eq!(system.problem("/v1/events?limit=0").await, (400, json!("bad_limit")));
+}
+
+async fn nobody_is_told_without_credentials(system: &System<'_>) {
+    for path in
+        ["/v1/users/u-1", "/v1/events", "/v1/events/et-1?body=true", "/v1/quarantine", "/v1/openapi.json"]
+    {
+        let (status, _, answer) =
+            ask("GET", system.url(path), Vec::<(String, String)>::new(), String::new()).await;
+        assert_eq!(status, 403, "{path}: {answer}");
+        assert!(!answer.to_string().contains("et-1"), "{path}: {answer}");
+    }
+    // Without Smile's credentials nobody gives links here.
+    let headers = vec![("content-type", "application/json")];
+    let headers = headers.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    assert_eq!(ask("POST", system.url("/v1/links"), headers, "{}".to_owned()).await.0, 404);
+}
+
+/// The role's statements, taken away one by one: what needs one is unavailable, and the rest is still told.
+async fn each_statement_is_needed(system: &System<'_>) {
+    let in_table = ["/v1/users/u-1", "/v1/events/et-1", "/v1/quarantine"];
+    let by_index = ["/v1/users/u-1/events", "/v1/events", "/v1/accounts/a-1"];
+    for (statement, lost, left) in [
+        ("Table", &in_table[..], &["/v1/users/u-1/events", "/v1/events"][..]),
+        ("Index", &by_index[..], &in_table[..]),
+    ] {
+        system.deployed.update(Some(("QueryRole", statement)), &[]).await;
+        for path in lost {
+            let refused = (503, json!("unavailable"));
+            assert_eq!(system.problem(path).await, refused, "{path} without {statement}");
+        }
+        for path in left.iter().chain(&["/v1/openapi.json"]) {
+            assert_eq!(system.get(path).await.0, 200, "{path} without {statement}");
+        }
+    }
+    system.deployed.update(None, &[]).await;
+    for path in in_table.iter().chain(&by_index) {
+        assert_eq!(system.get(path).await.0, 200, "{path}");
+    }
+}
