@@ -13,6 +13,8 @@
 //! | [`job`] | the message on the queue |
 //! | [`callback`] | what the Wink Widget says in the user's browser |
 //! | [`problem`] | what the HTTP functions answer when something is wrong |
+//! | [`gateway`] | how API Gateway hands a request over |
+//! | [`etag`] | what a representation is known by |
 //! | [`state`] | registers, versions, the fold and the read view |
 //! | `session` | the token of a browser's session, behind `session` |
 //! | `aws`, `queue`, `secret_store`, `table` | adapters, behind features of these names |
@@ -24,7 +26,9 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod callback;
+pub mod etag;
 pub mod event;
+pub mod gateway;
 pub mod id;
 pub mod job;
 #[cfg(feature = "lambda")]

@@ -1,4 +1,4 @@
-//! Webhook secrets in Secrets Manager.
+//! Secrets in Secrets Manager: those of webhooks and of sessions.
 
 use aws_sdk_secretsmanager::Client;
 use aws_types::SdkConfig;
@@ -11,6 +11,7 @@ use crate::secrets::{SecretSet, UnusableSecrets};
 pub struct SecretStore {
     client: Client,
     arn: String,
+    name: &'static str,
 }
 
 /// Why the secret could not be had. Never quotes it.
@@ -27,7 +28,18 @@ pub enum NoSecret {
 impl SecretStore {
     /// A reader of the secret with this ARN or name.
     pub fn new(config: &SdkConfig, arn: impl Into<String>) -> Self {
-        Self { client: Client::new(config), arn: arn.into() }
+        Self { client: Client::new(config), arn: arn.into(), name: "the secret" }
+    }
+
+    /// The same, called so in a log.
+    #[must_use]
+    pub fn called(self, name: &'static str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// What it is called in a log.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Fetches the secret as it is now.

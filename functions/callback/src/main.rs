@@ -53,8 +53,8 @@ async fn start(variables: &Variables<'_>) -> anyhow::Result<(Callbacks, String)>
     let config = Config::read(variables)?;
     let sdk = aws::config(aws::Settings::read(variables)?, PATIENCE).context("the variable AWS_CA_BUNDLE")?;
     let queue = Queue::new(&sdk, config.queue_url);
-    let (secrets, ()) =
-        tokio::join!(Secrets::fetch(SecretStore::new(&sdk, config.secret_arn), now()), queue.open());
+    let secret = SecretStore::new(&sdk, config.secret_arn).called("the session secret");
+    let (secrets, ()) = tokio::join!(Secrets::fetch(secret, now()), queue.open());
     Ok((Callbacks::new(config.origins, secrets?, queue, config.unconfirmed_after), config.function_name))
 }
 

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use lambda_http::http::{HeaderName, header};
 use lambda_http::{Body, Request};
-use sha2::{Digest, Sha256};
+use shared::etag;
 
 /// One build of the script.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ macro_rules! dist {
             path: concat!("/v1/", $name),
             plain: include_str!(concat!("../wink-events/dist/", $name)),
             packed: include_bytes!(concat!("../wink-events/dist/", $name, ".gz")),
-            tag: LazyLock::new(|| tag(include_bytes!(concat!("../wink-events/dist/", $name)))),
+            tag: LazyLock::new(|| etag::of(include_bytes!(concat!("../wink-events/dist/", $name)))),
         }
     };
 }
@@ -60,12 +60,13 @@ impl Wanted {
 
     /// Whether the browser has this build already.
     pub fn has(&self, file: &File) -> bool {
-        self.has.iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == *file.tag)
+        etag::is_named(self.has.iter().map(String::as_str), &file.tag)
     }
 }
 
 impl File {
     pub(crate) fn headers(&self, wanted: &Wanted, mut set: impl FnMut(HeaderName, &str)) {
+        // Both encodings share the tag, hence weak.
         set(header::ETAG, &format!("W/{}", *self.tag));
         set(header::CACHE_CONTROL, MAX_AGE);
         set(header::VARY, "Accept-Encoding");
@@ -87,14 +88,4 @@ impl File {
             (false, false) => Body::Text(self.plain.to_owned()),
         }
     }
-}
-
-/// Both encodings share it, hence weak where it is sent.
-fn tag(bytes: &[u8]) -> String {
-    let hex = Sha256::digest(bytes).iter().take(16).fold(String::new(), |mut hex, byte| {
-        use std::fmt::Write;
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    format!("\"{hex}\"")
 }

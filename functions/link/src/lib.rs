@@ -24,12 +24,10 @@
 //! | `smile` | Smile, with the credentials of the moment |
 //! | [`refusal`] | why there is no link, in words and status |
 //! | [`answer`] | what is answered and counted |
-//! | `kept` | secrets at hand |
 //! | [`config`] | the variables |
 
 pub mod answer;
 pub mod config;
-mod kept;
 pub mod refusal;
 pub mod request;
 mod smile;
@@ -42,14 +40,13 @@ use anyhow::Context;
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use shared::aws::Patience;
-use shared::secret_store::{NoSecret, SecretStore};
-use shared::secrets::SecretSet;
+use shared::secret_cache::Secrets;
+use shared::secret_store::SecretStore;
 use shared::session::{SESSION_ID_BYTES, mint};
 use shared::smile_api;
 
 pub use self::answer::{Answer, Linked, Outcome};
 pub use self::config::{Config, Lifetime, Urls};
-use self::kept::{Fetch, Kept};
 pub use self::refusal::Refusal;
 pub use self::request::{Asked, Request};
 pub use self::smile::CALL;
@@ -67,7 +64,7 @@ pub const PATIENCE: Patience = Patience {
 /// The function: its secrets, and where a browser is sent.
 pub struct Link {
     smile: Smile,
-    secret: Kept<SecretStore>,
+    secret: Secrets,
     session: Lifetime,
     urls: Urls,
 }
@@ -79,16 +76,6 @@ pub struct Arrival {
     pub now: Timestamp,
     /// Random: the id of the session that it may begin.
     pub session: [u8; SESSION_ID_BYTES],
-}
-
-impl Fetch for SecretStore {
-    type Item = SecretSet;
-    type Error = NoSecret;
-    const NAME: &str = "the session secret";
-
-    async fn fetch(&self) -> Result<SecretSet, NoSecret> {
-        self.fetch().await
-    }
 }
 
 impl Link {
@@ -103,9 +90,10 @@ impl Link {
         patience: smile_api::Patience,
         now: Timestamp,
     ) -> anyhow::Result<Self> {
+        let secret = SecretStore::new(sdk, &config.session_secret_arn).called("the session secret");
         let (smile, secret) = tokio::join!(
             Smile::fetch(sdk, &config.credentials_arn, &config.smile_url, patience, now),
-            Kept::fetch(SecretStore::new(sdk, &config.session_secret_arn), now),
+            Secrets::fetch(secret, now),
         );
         Ok(Self {
             smile: smile.context("Smile's API cannot be asked")?,

@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use shared::gateway::behind_stage;
 use shared::id::UserId;
 
 use crate::refusal::{Refusal, Wrong};
@@ -101,7 +102,7 @@ impl Request {
         if self.context.http.method != "POST" {
             return Err(Refusal::NoRoute);
         }
-        let path = self.path();
+        let path = behind_stage(&self.raw_path, self.context.stage.as_deref());
         if path == "/v1/links" {
             return Ok(match self.members()?.user_id()? {
                 Some(user) => Asked::Existing(user),
@@ -118,13 +119,6 @@ impl Request {
             .map_err(|detail| Refusal::BadRequest(vec![Wrong::in_path("userId", detail)]))?;
         self.members()?.none()?;
         Ok(Asked::Refresh(user))
-    }
-
-    /// The path without the stage, which stands before it unless it is the default one.
-    fn path(&self) -> &str {
-        let stage = self.context.stage.as_deref().filter(|stage| *stage != "$default");
-        let after = stage.and_then(|stage| self.raw_path.strip_prefix('/')?.strip_prefix(stage));
-        after.filter(|rest| rest.starts_with('/')).unwrap_or(&self.raw_path)
     }
 
     /// HTTP APIs decode the path before they hand it over. What has no route of theirs, a function URL or

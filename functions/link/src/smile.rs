@@ -9,9 +9,9 @@ use aws_types::SdkConfig;
 use jiff::Timestamp;
 use shared::id::UserId;
 use shared::registration::{NoVault, Vault};
+use shared::secret_cache::{Fetch, Kept, SecondLook};
 use shared::smile_api::{Client, Credentials, Error, Patience, Settings, SystemPace, Token, Unusable};
 
-use crate::kept::{Fetch, Kept};
 use crate::refusal::{Call, Refusal};
 use crate::request::Asked;
 
@@ -59,7 +59,10 @@ pub(crate) enum NoAccount {
 impl Fetch for Source {
     type Item = Account;
     type Error = NoAccount;
-    const NAME: &str = "the credentials of Smile's API";
+
+    fn name(&self) -> &'static str {
+        "the credentials of Smile's API"
+    }
 
     async fn fetch(&self) -> Result<Account, NoAccount> {
         let credentials = Credentials::from_document(&self.vault.text().await?)?;
@@ -87,7 +90,7 @@ impl Smile {
         let account = self.account.current(now).await.ok_or(Refusal::NoSecret)?;
         let mut answer = ask(Arc::clone(&account.client), asked.clone()).await?;
         if matches!(&answer, Err(error) if error.status() == Some(401))
-            && let Some(newer) = self.account.again(now).await
+            && let SecondLook::Fetched(newer) = self.account.look_again(now).await
             && !newer.is(&account)
         {
             answer = ask(Arc::clone(&newer.client), asked.clone()).await?;

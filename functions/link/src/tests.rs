@@ -10,6 +10,7 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use shared::aws::{Settings, config};
 use shared::metrics::Count;
+use shared::secrets::SecretSet;
 use shared::session::Session;
 use shared::variables::Variables;
 use smile_cli::simulate::{Clock, Failing, Operation, Options, Simulator};

@@ -1,7 +1,7 @@
 //! What is answered: one function from outcome to answer.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use shared::etag;
 use shared::problem::MEDIA_TYPE;
 
 use crate::operation::Operation;
@@ -84,9 +84,7 @@ impl Found {
         if is_large {
             return Err(Refusal::TooLarge);
         }
-        let hash = Sha256::digest(json.as_bytes());
-        let tag =
-            hash.iter().take(16).fold(String::from("\""), |tag, byte| tag + &format!("{byte:02x}")) + "\"";
+        let tag = etag::of(json.as_bytes());
         let is_known = has(&tag);
         Ok(Self { json, tag, keep, is_known })
     }

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use shared::etag;
+use shared::gateway::behind_stage;
 
 use crate::scope::Authorizer;
 
@@ -60,11 +62,9 @@ impl Request {
         self.route_key.as_deref()
     }
 
-    /// The path without the stage, which stands before it unless it is the default one.
+    /// The path, behind the stage.
     pub fn path(&self) -> &str {
-        let stage = self.context.stage.as_deref().filter(|stage| *stage != "$default");
-        let after = stage.and_then(|stage| self.raw_path.strip_prefix('/')?.strip_prefix(stage));
-        after.filter(|rest| rest.starts_with('/')).unwrap_or(&self.raw_path)
+        behind_stage(&self.raw_path, self.context.stage.as_deref())
     }
 
     /// The query, as it stood in the URL.
@@ -72,11 +72,10 @@ impl Request {
         self.raw_query_string.as_deref().unwrap_or_default()
     }
 
-    /// Whether the caller has this representation already (RFC 9110, section 13.1.2).
+    /// Whether the caller has this representation already.
     pub fn has(&self, tag: &str) -> bool {
-        let tags = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
-        let mut tags = tags.flat_map(|(_, value)| value.split(',')).map(str::trim);
-        tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+        let named = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("if-none-match"));
+        etag::is_named(named.map(|(_, value)| value.as_str()), tag)
     }
 
     /// Whether the caller may have bodies.

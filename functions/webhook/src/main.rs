@@ -49,7 +49,9 @@ async fn start(config: Config, variables: &Variables<'_>) -> anyhow::Result<(Web
     let queue = Queue::new(&sdk, config.queue_url);
     let secrets = async {
         Ok::<_, anyhow::Error>(match config.secrets {
-            SecretSource::Arn(arn) => Secrets::fetch(SecretStore::new(&sdk, arn), now()).await?,
+            SecretSource::Arn(arn) => {
+                Secrets::fetch(SecretStore::new(&sdk, arn).called("the webhook secret"), now()).await?
+            }
             SecretSource::List(list) => Secrets::Fixed(Arc::new(
                 SecretSet::from_list(&list).context("the variable SMILE_WEBHOOK_SECRETS cannot be used")?,
             )),

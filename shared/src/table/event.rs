@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::Packed;
 use super::fault::{Fault, Poison};
+use super::read::MAX_ITEMS;
 use super::{DAY_SHARDS, Item, Table, day, fixed, number, text};
 use crate::event::{Envelope, EventType, Facts, Subject};
 use crate::job::Job;
@@ -26,9 +27,6 @@ const MAX_SUBJECTS: usize = 500;
 
 /// Marks an item as revoked where no register says so.
 const REVOKED_UNDATED: &str = "revoked_undated";
-
-/// The most keys that one `BatchGetItem` takes (Amazon DynamoDB API reference).
-const BATCH_GET_MAX: usize = 100;
 
 /// An event, with all that is known of it.
 #[derive(Clone, Copy)]
@@ -289,7 +287,7 @@ impl Table {
             }
         }
         keys.retain(|key| !written.contains(key));
-        for batch in keys.chunks(BATCH_GET_MAX) {
+        for batch in keys.chunks(MAX_ITEMS) {
             if self.revoked_in(batch).await? {
                 return Ok(true);
             }
@@ -298,30 +296,11 @@ impl Table {
     }
 
     async fn revoked_in(&self, keys: &[(String, String)]) -> Result<bool, Fault> {
-        let wanted = KeysAndAttributes::builder()
-            .set_keys(Some(
-                keys.iter()
-                    .map(|(pk, sk)| Item::from([("pk".into(), text(pk)), ("sk".into(), text(sk))]))
-                    .collect(),
-            ))
-            .consistent_read(true)
+        let marks = KeysAndAttributes::builder()
             .projection_expression("pk, #revocation, #undated")
             .expression_attribute_names("#revocation", REVOCATION)
-            .expression_attribute_names("#undated", REVOKED_UNDATED)
-            .build()
-            .map_err(|error| Fault::Retry(error.to_string()))?;
-        let answer = self
-            .client
-            .batch_get_item()
-            .request_items(&self.name, wanted)
-            .send()
-            .await
-            .map_err(|error| Fault::of("reading revocations", &error))?;
-        if answer.unprocessed_keys().is_some_and(|left| !left.is_empty()) {
-            return Err(Fault::Retry("reading revocations: the table left some unread".to_owned()));
-        }
-        let mut items = answer.responses().into_iter().flat_map(|tables| tables.values()).flatten();
-        Ok(items.any(is_revoked))
+            .expression_attribute_names("#undated", REVOKED_UNDATED);
+        Ok(self.items("reading revocations", keys, marks).await?.iter().any(is_revoked))
     }
 
     async fn put_event(&self, record: &Record<'_>, body: Option<&Packed<'_>>) -> Result<Stored, Fault> {

@@ -220,34 +220,10 @@ impl Table {
             keys.push((pk, sk));
         }
         let mut state = State::default();
-        for item in self.items(&keys).await? {
+        for item in self.items("reading state", &keys, KeysAndAttributes::builder()).await? {
             insert(&mut state, &item)?;
         }
         Ok(state)
-    }
-
-    /// Items by their keys, a hundred at most.
-    async fn items(&self, keys: &[(String, String)]) -> Result<Vec<Item>, Fault> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = keys.iter().map(|(pk, sk)| Item::from([("pk".into(), text(pk)), ("sk".into(), text(sk))]));
-        let wanted = KeysAndAttributes::builder()
-            .set_keys(Some(keys.collect()))
-            .consistent_read(true)
-            .build()
-            .map_err(|error| Fault::Retry(error.to_string()))?;
-        let answer = self
-            .client
-            .batch_get_item()
-            .request_items(&self.name, wanted)
-            .send()
-            .await
-            .map_err(|error| Fault::of("reading state", &error))?;
-        if answer.unprocessed_keys().is_some_and(|left| !left.is_empty()) {
-            return Err(Fault::Retry("reading state: the table left some unread".to_owned()));
-        }
-        Ok(answer.responses.unwrap_or_default().into_values().flatten().collect())
     }
 
     /// What was received on one day (UTC) and lies in quarantine, behind the key `after`, at most `limit`, in

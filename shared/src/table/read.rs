@@ -1,5 +1,7 @@
 //! What readers ask of the table. Nothing scans it.
 
+use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
+
 use super::body::unpack;
 use super::event::StoredEvent;
 use super::fault::Fault;
@@ -10,6 +12,9 @@ use crate::state::{Entity, Registers, State, WIDGET};
 
 /// The most items of what one user's browser said that are read.
 pub(crate) const MAX_BROWSER_ITEMS: usize = 300;
+
+/// The most keys that one `BatchGetItem` takes (Amazon DynamoDB API reference).
+pub(super) const MAX_ITEMS: usize = 100;
 
 impl Table {
     /// All state of one user, in one query. Of what the user's browser said, at most 300 items:
@@ -140,6 +145,35 @@ impl Table {
         }
         events.sort_by_key(|event| event.stored_at);
         Ok(events)
+    }
+
+    /// Items by their keys, [`MAX_ITEMS`] at most, as they stand now; `what` may say which of their attributes.
+    pub(super) async fn items(
+        &self,
+        doing: &str,
+        keys: &[(String, String)],
+        what: KeysAndAttributesBuilder,
+    ) -> Result<Vec<Item>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = keys.iter().map(|(pk, sk)| Item::from([("pk".into(), text(pk)), ("sk".into(), text(sk))]));
+        let wanted = what
+            .set_keys(Some(keys.collect()))
+            .consistent_read(true)
+            .build()
+            .map_err(|error| Fault::Retry(error.to_string()))?;
+        let answer = self
+            .client
+            .batch_get_item()
+            .request_items(&self.name, wanted)
+            .send()
+            .await
+            .map_err(|error| Fault::of(doing, &error))?;
+        if answer.unprocessed_keys().is_some_and(|left| !left.is_empty()) {
+            return Err(Fault::Retry(format!("{doing}: the table left some unread")));
+        }
+        Ok(answer.responses.unwrap_or_default().into_values().flatten().collect())
     }
 
     /// All items under one key, whose second key begins with something: as many pages as it takes.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use console::Style;
 use jiff::Timestamp;
+use shared::callback::fold::NO_PROVIDER;
 use shared::state::view::{
     AccountView, ArchiveView, InviteView, RecordView, Standing, StateView, UserView, VerificationView,
     WidgetView, WorkView,
@@ -124,7 +125,7 @@ fn widget(page: &mut Page, view: &WidgetView) {
             let after = first.duration_since(start).as_secs();
             format!("{} +{after} s", screen.strip_suffix("PageOpened").unwrap_or(screen))
         };
-        let name = if provider == "-" { "funnel".to_owned() } else { format!("funnel {provider}") };
+        let name = if provider == NO_PROVIDER { "funnel".to_owned() } else { format!("funnel {provider}") };
         page.pair(&name, Some(&steps.iter().map(step).collect::<Vec<_>>().join(", ")));
     }
 }
