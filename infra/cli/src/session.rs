@@ -63,12 +63,10 @@ pub async fn run(args: Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     if !dry_run {
         vault.replace(&version, &document.replaced(fresh()?, until)).await?;
     }
-    let would = if dry_run { "would be " } else { "" };
+    let be = if dry_run { "would be" } else { "is" };
     match until {
-        Some(until) => {
-            say(&format!("The secret {would}replaced; the old one {would}accepted until {until:.0}."));
-        }
-        None => say(&format!("The secret {would}replaced; all sessions that it signed {would}ended.")),
+        Some(until) => say(&format!("The secret {be} replaced; the old one {be} accepted until {until:.0}.")),
+        None => say(&format!("The secret {be} replaced; every session that it signed {be} ended.")),
     }
     if json {
         println!("{}", json!({ "rotated": !dry_run, "previous_until": until }));
