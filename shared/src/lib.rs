@@ -8,6 +8,7 @@
 //! | [`verify`] | signing and checking `Smile-Signature`; [`verify::Verified`], the proof |
 //! | [`secrets`] | the secrets that are valid at one moment |
 //! | [`source`] | the allow list of networks |
+//! | [`origin`] | the allow list of pages |
 //! | [`id`] | checked ids |
 //! | [`event`] | the envelope, the 37 event types and what is read of their data |
 //! | [`job`] | the message on the queue |
@@ -17,7 +18,8 @@
 //! | [`etag`] | what a representation is known by |
 //! | [`state`] | registers, versions, the fold and the read view |
 //! | `session` | the token of a browser's session, behind `session` |
-//! | `aws`, `queue`, `secret_store`, `table` | adapters, behind features of these names |
+//! | `aws`, `queue`, `secret_store`, `socket`, `table` | adapters, behind features of these names |
+//! | `bus` | the event bus, and the allow list of what may stand on it; behind `bus` |
 //! | `secret_cache` | secrets at hand, and when they are fetched again; behind `secret-store` |
 //! | `smile_api` | a client of Smile's own API, behind `smile-api` |
 //! | `registration` | the webhook's registration at Smile and the rotation of its secret, behind `smile-api` |
@@ -25,6 +27,8 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "bus")]
+pub mod bus;
 pub mod callback;
 pub mod etag;
 pub mod event;
@@ -35,6 +39,7 @@ pub mod job;
 pub mod log;
 #[cfg(feature = "lambda")]
 pub mod metrics;
+pub mod origin;
 pub mod problem;
 #[cfg(feature = "queue")]
 pub mod queue;
@@ -49,6 +54,8 @@ pub mod secrets;
 pub mod session;
 #[cfg(feature = "smile-api")]
 pub mod smile_api;
+#[cfg(feature = "socket")]
+pub mod socket;
 pub mod source;
 pub mod state;
 #[cfg(feature = "table")]

@@ -91,6 +91,18 @@ metrics! {
     UnconfirmedConnection, from consumer;
     /// Messages that were given back to the queue.
     Retried, from consumer;
+    /// Events that the bus has, by type.
+    Published by Type, from publish;
+    /// Events that the bus did not take, and that go another way round.
+    BusRefused, from publish;
+    /// Pages that listen: WebSocket connections that were made.
+    LiveConnected, from live;
+    /// Connections that were refused, by reason; as `unavailable` also messages that could not be dealt with.
+    LiveRefused by Reason, from live;
+    /// Messages to pages that the gateway has taken.
+    Pushed, from push;
+    /// Messages that it has not taken: the event comes again.
+    PushFailed, from push;
     /// Deployments after which something may be registered at Smile that should not be.
     RegistrationOrphaned, from register;
 }

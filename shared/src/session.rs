@@ -114,7 +114,39 @@ fn signed(claims: &Claims, secret: &Secret) -> String {
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).expect("a token")
 }
 
+/// Why a request shows no session.
+#[cfg(feature = "secret-store")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSession {
+    /// The token is not accepted.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// There is no secret to check it with: nobody can tell.
+    #[error("there is no secret to check the session token with")]
+    SecretUnavailable,
+}
+
 impl Session {
+    /// Accepts a token as [`Session::check`] does, and looks for newer secrets when it fits none of those at hand.
+    #[cfg(feature = "secret-store")]
+    pub async fn look(
+        token: &str,
+        secrets: &crate::secret_cache::Secrets,
+        now: Timestamp,
+    ) -> Result<Self, NoSession> {
+        use crate::secret_cache::SecondLook;
+        let set = secrets.current(now).await.ok_or(NoSession::SecretUnavailable)?;
+        match Self::check(token, &set, now) {
+            Err(Refused::Signature) => {}
+            checked => return Ok(checked?),
+        }
+        match secrets.look_again(now).await {
+            SecondLook::Fetched(set) => Ok(Self::check(token, &set, now)?),
+            SecondLook::NothingNewer => Err(Refused::Signature.into()),
+            SecondLook::Unavailable => Err(NoSession::SecretUnavailable),
+        }
+    }
+
     /// Accepts a token that was signed with a secret that is valid now and has not expired.
     pub fn check(token: &str, secrets: &SecretSet, now: Timestamp) -> Result<Self, Refused> {
         install();

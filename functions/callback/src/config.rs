@@ -1,8 +1,7 @@
 //! What the function is told by its variables.
 
+use shared::origin::Origins;
 use shared::variables::{Missing, Variables};
-
-use crate::origin::Origins;
 
 /// The variables of this function, read once.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `POST /v1/callbacks` | [`batch`] says what is in it, [`answer`] what becomes of it |
 //! | `OPTIONS /v1/callbacks` | what a browser asks before it sends (CORS) |
-//! | `GET /v1/wink-events.js`, `.mjs` | [`script`] |
+//! | `GET /v1/wink-events.js`, `.mjs`, `/v1/wink-live.js`, `.mjs` | [`script`] |
 //!
 //! Everything that is taken becomes an event with an id that only we can make, on a queue of its own: no
 //! flood of browsers delays a webhook. Nothing here changes what webhooks say.
@@ -17,7 +17,6 @@
 pub mod answer;
 pub mod batch;
 pub mod config;
-pub mod origin;
 pub mod script;
 
 use std::time::Duration;
@@ -29,15 +28,15 @@ use shared::aws::Patience;
 use shared::callback::Said;
 use shared::callback::intake::{self, Taken};
 use shared::job::{Job, Source};
+use shared::origin::Origins;
 use shared::queue::Queue;
-use shared::secret_cache::{SecondLook, Secrets};
-use shared::session::{Refused, Session};
+use shared::secret_cache::Secrets;
+use shared::session::{NoSession, Session};
 
 pub use self::answer::Outcome;
 use self::answer::{Item, Verdict};
 pub use self::config::Config;
 use self::config::Seconds;
-use self::origin::Origins;
 
 /// A request makes at most one round to Secrets Manager, which is seldom, and begins calls to SQS for four
 /// seconds ([`shared::queue::BEGINS_WITHIN`]); the last may take two tries more. Together that stays below the
@@ -120,9 +119,10 @@ impl Callbacks {
             return Verdict::NotJson;
         }
         let Some(token) = bearer(request) else { return Verdict::TokenMissing };
-        let session = match self.session(token, arrival.now).await {
+        let session = match Session::look(token, &self.secrets, arrival.now).await {
             Ok(session) => session,
-            Err(verdict) => return verdict,
+            Err(NoSession::Refused(refused)) => return Verdict::TokenRefused(refused),
+            Err(NoSession::SecretUnavailable) => return Verdict::SecretUnavailable,
         };
         let items = match batch::read(body) {
             Ok(items) => items,
@@ -132,20 +132,6 @@ impl Callbacks {
         let verdict = self.queue(items, arrival).await;
         tracing::info!(session = session.id(), delivery = arrival.delivery, outcome = %verdict, "callbacks");
         verdict
-    }
-
-    /// Checks the token; looks for newer secrets when it fits none of those at hand.
-    async fn session(&self, token: &str, now: Timestamp) -> Result<Session, Verdict> {
-        let set = self.secrets.current(now).await.ok_or(Verdict::SecretUnavailable)?;
-        match Session::check(token, &set, now) {
-            Err(Refused::Signature) => {}
-            checked => return checked.map_err(Verdict::TokenRefused),
-        }
-        match self.secrets.look_again(now).await {
-            SecondLook::Fetched(set) => Session::check(token, &set, now).map_err(Verdict::TokenRefused),
-            SecondLook::NothingNewer => Err(Verdict::TokenRefused(Refused::Signature)),
-            SecondLook::Unavailable => Err(Verdict::SecretUnavailable),
-        }
     }
 
     async fn queue(&self, items: Vec<Result<Taken, intake::Refused>>, arrival: Arrival<'_>) -> Verdict {

@@ -1,4 +1,5 @@
-//! The script that pages load, `wink-events`, in its two builds. It is public code: any page may have it.
+//! The scripts that pages load, `wink-events` and `wink-live`, each in two builds. They are public code: any page may
+//! have them.
 
 use std::sync::LazyLock;
 
@@ -6,7 +7,7 @@ use lambda_http::http::{HeaderName, header};
 use lambda_http::{Body, Request};
 use shared::etag;
 
-/// One build of the script.
+/// One build of a script.
 #[derive(Debug)]
 pub struct File {
     path: &'static str,
@@ -26,7 +27,8 @@ macro_rules! dist {
     };
 }
 
-static FILES: [File; 2] = [dist!("wink-events.js"), dist!("wink-events.mjs")];
+static FILES: [File; 4] =
+    [dist!("wink-events.js"), dist!("wink-events.mjs"), dist!("wink-live.js"), dist!("wink-live.mjs")];
 
 /// How long a browser keeps it, in seconds: an hour, after which it asks whether it is still the same.
 const MAX_AGE: &str = "public, max-age=3600";

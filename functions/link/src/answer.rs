@@ -79,6 +79,7 @@ struct Session<'a> {
 #[derive(Serialize)]
 struct Places<'a> {
     callbacks: &'a str,
+    live: &'a str,
     script: &'a str,
 }
 
@@ -123,7 +124,7 @@ impl Linked {
             user_token: self.token.access_token.expose(),
             user_token_expires_at: self.token.expires_at,
             session: Session { token: &self.session.token, expires_at: self.session.expires_at },
-            urls: Places { callbacks: &urls.callbacks, script: &urls.script },
+            urls: Places { callbacks: &urls.callbacks, live: &urls.live, script: &urls.script },
             mode: self.token.mode.as_deref(),
         }
     }
@@ -138,7 +139,11 @@ mod tests {
     use crate::refusal::{Smile, Wrong};
 
     fn urls() -> Urls {
-        Urls { callbacks: "https://h/v1/callbacks".into(), script: "https://h/v1/wink-events.js".into() }
+        Urls {
+            callbacks: "https://h/v1/callbacks".into(),
+            live: "wss://l/live".into(),
+            script: "https://h/v1/wink-events.js".into(),
+        }
     }
 
     fn linked(asked: Asked) -> Outcome {
@@ -176,7 +181,10 @@ mod tests {
                 json!({
                     "userId": "u-1", "userToken": "t", "userTokenExpiresAt": "2026-03-01T15:00:00Z",
                     "session": { "token": "s", "expiresAt": "2026-03-01T11:00:00Z" },
-                    "urls": { "callbacks": "https://h/v1/callbacks", "script": "https://h/v1/wink-events.js" },
+                    "urls": {
+                        "callbacks": "https://h/v1/callbacks", "live": "wss://l/live",
+                        "script": "https://h/v1/wink-events.js",
+                    },
                     "mode": "SANDBOX",
                 })
             );

@@ -14,7 +14,7 @@ pub struct Config {
     pub smile_url: String,
     /// `SESSION_MINUTES`: how long a session token is good.
     pub session: Lifetime,
-    /// `CALLBACK_URL` and `SCRIPT_URL`: handed on with every link.
+    /// `CALLBACK_URL`, `LIVE_URL` and `SCRIPT_URL`: handed on with every link.
     pub urls: Urls,
     /// `AWS_LAMBDA_FUNCTION_NAME`: the dimension of this function's counts.
     pub function_name: String,
@@ -25,7 +25,9 @@ pub struct Config {
 pub struct Urls {
     /// Where it posts callbacks.
     pub callbacks: String,
-    /// The script that does so.
+    /// Where it hears of changes.
+    pub live: String,
+    /// The script that does the former.
     pub script: String,
 }
 
@@ -53,12 +55,13 @@ impl std::str::FromStr for Lifetime {
 
 impl Config {
     /// The names of all variables that [`Self::read`] reads, less those that Lambda sets.
-    pub const VARIABLES: [&str; 6] = [
+    pub const VARIABLES: [&str; 7] = [
         "SMILE_SESSION_SECRET_ARN",
         "SMILE_CREDENTIALS_SECRET_ARN",
         "SMILE_API_URL",
         "SESSION_MINUTES",
         "CALLBACK_URL",
+        "LIVE_URL",
         "SCRIPT_URL",
     ];
 
@@ -71,6 +74,7 @@ impl Config {
             session: variables.parsed("SESSION_MINUTES", "60")?,
             urls: Urls {
                 callbacks: variables.required("CALLBACK_URL")?,
+                live: variables.required("LIVE_URL")?,
                 script: variables.required("SCRIPT_URL")?,
             },
             function_name: variables

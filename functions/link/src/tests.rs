@@ -77,6 +77,7 @@ async fn start(vaults: &Arc<Mutex<Vaults>>, smile_url: &str) -> anyhow::Result<L
         ("SMILE_CREDENTIALS_SECRET_ARN", "credentials"),
         ("SMILE_API_URL", smile_url),
         ("CALLBACK_URL", "https://h/v1/callbacks"),
+        ("LIVE_URL", "wss://l/live"),
         ("SCRIPT_URL", "https://h/v1/wink-events.js"),
     ];
     let config = Config::read(&Variables::from_list(&list)).unwrap();
@@ -174,6 +175,7 @@ async fn a_new_user_an_existing_one_and_a_refresh() {
         assert_eq!(session.expires_at().to_string(), "2026-03-01T11:00:00Z");
         assert_eq!(body["session"]["expiresAt"], "2026-03-01T11:00:00Z");
         assert_eq!(body["urls"]["callbacks"], "https://h/v1/callbacks");
+        assert_eq!(body["urls"]["live"], "wss://l/live");
         tokens.push(body["userToken"].as_str().unwrap().to_owned());
     }
     let known: Vec<String> = stage

@@ -47,6 +47,19 @@ struct Http {
 }
 
 impl Request {
+    /// What somebody on this side of the gateway asks, who may have everything: a path as it stands in a URL, and
+    /// its query.
+    pub fn get(path: impl Into<String>, query: impl Into<String>) -> Self {
+        let http = Http { method: "GET".to_owned() };
+        Self {
+            route_key: None,
+            raw_path: path.into(),
+            raw_query_string: Some(query.into()),
+            headers: BTreeMap::new(),
+            context: Context { http, ..Context::default() },
+        }
+    }
+
     /// The gateway's id of this request.
     pub fn id(&self) -> Option<&str> {
         self.context.request_id.as_deref().filter(|id| !id.is_empty())
@@ -104,6 +117,13 @@ mod tests {
         assert_eq!((read.route(), read.id()), (Some("GET /v1/users/{id}"), Some("r-1")));
         assert!(read.has("\"x\"") && read.has("\"y\"") && !read.has("\"z\"") && !read.has("y"));
         assert!(!read.may_have_bodies());
+    }
+
+    #[test]
+    fn one_of_our_own_may_have_everything() {
+        let own = Request::get("/v1/users/a%2Fb", "limit=1");
+        assert_eq!((own.method(), own.path(), own.query()), ("GET", "/v1/users/a%2Fb", "limit=1"));
+        assert!(own.route().is_none() && own.id().is_none() && own.may_have_bodies());
     }
 
     #[test]

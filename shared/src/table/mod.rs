@@ -18,12 +18,15 @@
 //! | event | `EVENT#id` / `EVENT` |
 //! | chunk of a body | `EVENT#id` / `BODY#hash#nn` |
 //! | quarantined | `QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#stored_at#nn` after it |
+//! | connection | `CONNECTION#id` / `CONNECTION`, and once it listens `LISTENERS#user` / `CONNECTION#id` |
 //!
 //! Indexes carry no bodies: `by-owner` (`owner`, `order`), `by-day` (`day`, `order`), `by-erase`
 //! (`erase`, `erase_due`).
 
+mod audit;
 mod body;
 mod claim;
+mod connection;
 mod event;
 mod fault;
 mod page;
@@ -34,7 +37,9 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 
+pub use self::audit::{AUDIT_DAYS, AuditKey, Audited, Begun, Progress, Standing};
 pub use self::claim::Confirmation;
+pub use self::connection::MAX_CONNECTIONS;
 pub use self::event::{Record, Stored, StoredEvent};
 pub use self::fault::{Fault, Poison};
 pub use self::page::{Filter, MAX_OWNERS, Partition, Stretch, order_of};

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Select};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -21,6 +22,9 @@ use crate::state::{Entity, State};
 
 /// What follows every time: an `order` that begins with a letter is no event.
 const AFTER_ALL_TIMES: &str = "A";
+
+/// What no time precedes: each begins with the digits of its year.
+const BEFORE_ALL_TIMES: &str = "0";
 
 /// The attributes of an event that are no body (`infra/template.yaml`, the indexes' projections).
 const OF_EVENT: [&str; 16] = [
@@ -140,6 +144,42 @@ impl Table {
         if from.as_str() > until {
             return Ok(Stretch { events: Vec::new(), reached: None });
         }
+        let query = self.partition(partition, (&from, until), filter).limit(i32::from(looks.max(1)));
+        let answer = query.send().await.map_err(|error| Fault::of("reading a list", &error))?;
+        let reached = last_of(answer.last_evaluated_key, "order")?;
+        let events = answer.items.unwrap_or_default().into_iter().map(event).collect::<Result<_, _>>()?;
+        Ok(Stretch { events, reached })
+    }
+
+    /// The newest event in a partition that is wanted, among its `looks` newest, in one query.
+    pub async fn newest(
+        &self,
+        partition: &Partition,
+        filter: &Filter,
+        looks: u16,
+    ) -> Result<Option<StoredEvent>, Fault> {
+        let query = self.partition(partition, (BEFORE_ALL_TIMES, AFTER_ALL_TIMES), filter);
+        let query = query.scan_index_forward(false).limit(i32::from(looks.max(1)));
+        let answer = query.send().await.map_err(|error| Fault::of("reading the newest event", &error))?;
+        answer.items.unwrap_or_default().into_iter().next().map(event).transpose()
+    }
+
+    /// How many events a partition has, from the order `from` on and before `until`, and whether there are more
+    /// than were counted: one query counts what lies in 1 MB.
+    pub async fn count(&self, partition: &Partition, from: &str, until: &str) -> Result<(u64, bool), Fault> {
+        let query = self.partition(partition, (from, until), &Filter::default()).select(Select::Count);
+        let answer = query.send().await.map_err(|error| Fault::of("counting events", &error))?;
+        let is_part = answer.last_evaluated_key.is_some_and(|key| !key.is_empty());
+        Ok((u64::try_from(answer.count).unwrap_or_default(), is_part))
+    }
+
+    /// A query of what is wanted in a partition, between two orders.
+    fn partition(
+        &self,
+        partition: &Partition,
+        (from, until): (&str, &str),
+        filter: &Filter,
+    ) -> QueryFluentBuilder {
         let (index, key, value) = partition.keys();
         let mut query = self
             .client
@@ -151,8 +191,7 @@ impl Table {
             .expression_attribute_names("#order", "order")
             .expression_attribute_values(":key", text(value))
             .expression_attribute_values(":from", text(from))
-            .expression_attribute_values(":until", text(until))
-            .limit(i32::from(looks.max(1)));
+            .expression_attribute_values(":until", text(until));
         let mut wanted = Vec::new();
         if let Some(kind) = &filter.kind {
             wanted.push("#type = :type");
@@ -166,13 +205,7 @@ impl Table {
                 .expression_attribute_names("#source", "source")
                 .expression_attribute_values(":source", text(source.as_str()));
         }
-        if !wanted.is_empty() {
-            query = query.filter_expression(wanted.join(" AND "));
-        }
-        let answer = query.send().await.map_err(|error| Fault::of("reading a list", &error))?;
-        let reached = last_of(answer.last_evaluated_key, "order")?;
-        let events = answer.items.unwrap_or_default().into_iter().map(event).collect::<Result<_, _>>()?;
-        Ok(Stretch { events, reached })
+        if wanted.is_empty() { query } else { query.filter_expression(wanted.join(" AND ")) }
     }
 
     /// One event, without its body.

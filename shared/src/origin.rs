@@ -1,8 +1,8 @@
-//! Which pages may send: their origins, compared letter by letter.
+//! Which pages may send and listen: their origins, compared letter by letter.
 
-use lambda_http::http::Uri;
+use std::net::Ipv6Addr;
 
-/// The origins that may send.
+/// The origins that may.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins(Vec<String>);
 
@@ -29,14 +29,21 @@ impl std::str::FromStr for Origins {
 
 /// As browsers write them (RFC 6454, section 6.2): no path, no upper case; `null` is what pages of a file say.
 fn is_origin(text: &str) -> bool {
-    let Ok(uri) = text.parse::<Uri>() else { return false };
-    let whole = || {
-        let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
-        let is_web = matches!(scheme, "https" | "http") && !authority.as_str().contains('@');
-        (is_web && text == format!("{scheme}://{authority}") && text == text.to_ascii_lowercase())
-            .then_some(())
+    let is_web = |authority: &str| {
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let is_host = match address {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok() && !address.contains(char::is_uppercase),
+            None => !host.is_empty() && host.chars().all(is_name),
+        };
+        is_host && port.is_none_or(|port| port.parse::<u16>().is_ok() && !port.starts_with('+'))
     };
-    text == "null" || whole().is_some()
+    let web = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    text == "null" || web.is_some_and(is_web)
 }
 
 #[cfg(test)]
@@ -45,8 +52,9 @@ mod tests {
 
     #[test]
     fn origins_are_exact() {
-        let list: Origins = "https://app.example.com,http://localhost:3000,null".parse().unwrap();
-        for good in ["https://app.example.com", "http://localhost:3000", "null"] {
+        let list: Origins =
+            "https://app.example.com,http://localhost:3000,http://[::1]:3000,null".parse().unwrap();
+        for good in ["https://app.example.com", "http://localhost:3000", "http://[::1]:3000", "null"] {
             assert_eq!(list.find(good), Some(good));
         }
         for foreign in [
@@ -74,6 +82,13 @@ mod tests {
             "ftp://a.example",
             "https://u@a.example",
             "https://",
+            "https://a.example:",
+            "https://a.example:65536",
+            "https://a.example:+80",
+            "https://a b.example",
+            "https://[::1",
+            "https://[a.example]",
+            "https://[::FF]",
         ] {
             assert!(wrong.parse::<Origins>().is_err(), "{wrong}");
         }

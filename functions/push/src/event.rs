@@ -1,0 +1,95 @@
+//! What the rule hands over, and what a page is told of it.
+
+use serde::{Deserialize, Serialize};
+use shared::id::UserId;
+
+/// An event of the bus.
+#[derive(Debug, Deserialize)]
+pub struct BusEvent {
+    /// What stands in it.
+    pub detail: Detail,
+}
+
+/// What matters of an event (the bus has an allow list of what there is).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Detail {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    user_id: Option<UserId>,
+    #[serde(default)]
+    account_id: Option<String>,
+    #[serde(default)]
+    archive_id: Option<String>,
+    #[serde(default)]
+    invite_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    id: &'a str,
+    entity: String,
+}
+
+impl Detail {
+    /// The event's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whose it is. What is nobody's has no page.
+    pub fn user(&self) -> Option<&UserId> {
+        self.user_id.as_ref()
+    }
+
+    /// What a page is told: the type, the event, and which thing it is about. The rest the page asks for.
+    ///
+    /// # Panics
+    ///
+    /// Never: it is three texts.
+    #[expect(clippy::expect_used, reason = "see above")]
+    pub fn message(&self) -> String {
+        let things =
+            [("ACCOUNT", &self.account_id), ("ARCHIVE", &self.archive_id), ("INVITE", &self.invite_id)];
+        let entity = things.into_iter().find_map(|(kind, id)| Some(format!("{kind}#{}", id.as_ref()?)));
+        let entity = entity.unwrap_or_else(|| "USER".to_owned());
+        serde_json::to_string(&Message { kind: &self.kind, id: &self.id, entity }).expect("a message is JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_says_what_and_about_which_thing_alone() {
+        let read = |detail: &str| {
+            let event: BusEvent = serde_json::from_str(&format!(r#"{{"detail":{detail}}}"#)).unwrap();
+            event.detail.message()
+        };
+        for (detail, message) in [
+            (
+                r#"{"id":"et-1","type":"ACCOUNT_CONNECTED","userId":"u-1","accountId":"a-1","providers":["x"]}"#,
+                r#"{"type":"ACCOUNT_CONNECTED","id":"et-1","entity":"ACCOUNT#a-1"}"#,
+            ),
+            (
+                r#"{"id":"et-2","type":"ARCHIVE_ANALYZED","userId":"u-1","archiveId":"r-1"}"#,
+                r#"{"type":"ARCHIVE_ANALYZED","id":"et-2","entity":"ARCHIVE#r-1"}"#,
+            ),
+            (
+                r#"{"id":"et-3","type":"INVITE_LINKED","userId":"u-1","inviteId":"i-1"}"#,
+                r#"{"type":"INVITE_LINKED","id":"et-3","entity":"INVITE#i-1"}"#,
+            ),
+            (
+                r#"{"id":"et-4","type":"USER_CREATED","userId":"u-1"}"#,
+                r#"{"type":"USER_CREATED","id":"et-4","entity":"USER"}"#,
+            ),
+        ] {
+            assert_eq!(read(detail), message);
+        }
+    }
+}

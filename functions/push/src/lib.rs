@@ -1,0 +1,108 @@
+//! Tells a user's pages that something has changed: a rule on the bus invokes it with an event, and it sends
+//! `{"type":…,"id":…,"entity":…}` on each of the user's connections. What has changed, the page asks for.
+//!
+//! All pages are told side by side, and all of them before a failure is. A message that the gateway did not take
+//! fails the invocation: Lambda tries again, and then it is a dead letter. So a page may be told twice. Connections
+//! that are gone are forgotten; one that cannot be forgotten just now is found gone again by the next event.
+//!
+//! What browsers say is not sent back to browsers: the rule passes on `smile.webhook` and `smile.reconcile` alone
+//! (`infra/template.yaml`).
+
+pub mod config;
+pub mod event;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shared::aws::Patience;
+use shared::id::UserId;
+use shared::metrics::{Count, Metric};
+use shared::socket::{GatewayRefused, Posted, Sockets};
+use shared::table::{Fault, Table};
+
+pub use self::config::Config;
+pub use self::event::{BusEvent, Detail};
+
+/// Of one call. [`CALLS`] go one after the other.
+pub const PATIENCE: Patience = Patience {
+    connect: Duration::from_secs(1),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(4),
+    attempts: 3,
+};
+
+/// The connections; a message on each; for those that are gone, two writes.
+pub const CALLS: u32 = 4;
+
+/// The function: its connections.
+#[derive(Clone)]
+pub struct Pusher {
+    table: Table,
+    sockets: Sockets,
+}
+
+/// What became of an event.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Pushed {
+    /// Pages that were told.
+    pub told: usize,
+    /// Connections that were gone.
+    pub gone: usize,
+    /// Pages that could not be told: the event must come again.
+    pub failed: usize,
+}
+
+impl Pusher {
+    /// A function with these connections.
+    pub fn new(table: Table, sockets: Sockets) -> Self {
+        Self { table, sockets }
+    }
+
+    /// Tells the user's pages. A [`Fault`] says that it is not known which there are: the event must come again.
+    pub async fn push(&self, detail: &Detail, now: Timestamp) -> Result<Pushed, Fault> {
+        let Some(user) = detail.user() else { return Ok(Pushed::default()) };
+        let message = detail.message();
+        let mut posts = tokio::task::JoinSet::new();
+        for connection in self.table.connections(user, now).await? {
+            let (pusher, user, message) = (self.clone(), user.clone(), message.clone());
+            posts.spawn(async move { pusher.post(&user, &connection, &message, now).await });
+        }
+        let mut pushed = Pushed::default();
+        for posted in posts.join_all().await {
+            match posted {
+                Ok(Posted::Sent) => pushed.told += 1,
+                Ok(Posted::Gone) => pushed.gone += 1,
+                Err(_) => pushed.failed += 1,
+            }
+        }
+        Ok(pushed)
+    }
+
+    async fn post(
+        &self,
+        user: &UserId,
+        connection: &str,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<Posted, GatewayRefused> {
+        let posted = self.sockets.post(connection, message).await;
+        match &posted {
+            Ok(Posted::Sent) => {}
+            Ok(Posted::Gone) => {
+                if let Err(fault) = self.table.forget(user, connection, now).await {
+                    tracing::warn!(connection, %fault, "gone, and not forgotten yet");
+                }
+            }
+            Err(error) => tracing::warn!(connection, %error, "not told"),
+        }
+        posted
+    }
+}
+
+impl Pushed {
+    /// What is counted: one for each page.
+    pub fn counts(self) -> impl Iterator<Item = Count> {
+        let times = |metric, times| std::iter::repeat_n(metric, times).map(Count::of);
+        times(Metric::Pushed, self.told).chain(times(Metric::PushFailed, self.failed))
+    }
+}
