@@ -1,4 +1,4 @@
-/** The classic build: the same functions as `window.winkEvents`. */
+/** The classic build: the same functions on `window.winkEvents`, beside those of wink-live. */
 import { flush, session, stats, wrap } from './wink-events.js';
 
-window.winkEvents = { wrap, session, flush, stats };
+window.winkEvents = { ...window.winkEvents, wrap, session, flush, stats };

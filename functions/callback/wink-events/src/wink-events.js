@@ -16,6 +16,8 @@
  * The types are in `wink-events.d.ts`, the guides in `guides/`.
  */
 
+import { attempt, claimsOf, isFunction, isObject, parsed } from './common.js';
+
 /** The nine callbacks, and what each carries in the order in which native bridges pass it. */
 const FIELDS = {
   onAccountCreated: 'accountId userId providerId',
@@ -372,7 +374,7 @@ function createChannel(options, owner, prefix) {
  * A token that cannot be read stands for itself.
  */
 function ownerOf(token) {
-  return attempt(() => parsed(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).sub) || token;
+  return attempt(() => claimsOf(token).sub) || token;
 }
 
 /** What the widget passed, as the text of a JSON object within DATA_BYTES; undefined where there is nothing. */
@@ -431,27 +433,4 @@ function newId() {
 /** UTF-8 bytes. */
 function bytesOf(text) {
   return new TextEncoder().encode(text).length;
-}
-
-function isFunction(value) {
-  return typeof value === 'function';
-}
-
-function isObject(value) {
-  return typeof value === 'object' && !!value;
-}
-
-/** The object or array that a text holds, as Android's web view passes them; undefined for anything else. */
-function parsed(text) {
-  const value = typeof text === 'string' && attempt(() => JSON.parse(text));
-  return isObject(value) ? value : undefined;
-}
-
-/** What `action` returns, or undefined when it throws: storage that is full or forbidden, text that is no JSON. */
-function attempt(action) {
-  try {
-    return action();
-  } catch (error) {
-    // Every caller goes on without it.
-  }
 }

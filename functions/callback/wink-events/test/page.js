@@ -35,8 +35,11 @@ export const answers = {
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
 };
 
+/** The script of the callbacks, in the form that is tried. */
+const EVENTS = process.env.WINK_EVENTS ?? '../src/wink-events.js';
+
 /** Starts a page. `stored` is what the tab keeps; `answer` is what the endpoint says to the next requests. */
-export async function load({ stored = new Map(), answer = answers.accept, storage = storageOn(stored), now = 1e12 } = {}) {
+export async function load({ stored = new Map(), answer = answers.accept, storage = storageOn(stored), now = 1e12, script = EVENTS } = {}) {
   const timers = new Map();
   const listeners = {};
   let nextTimer = 1;
@@ -51,6 +54,7 @@ export async function load({ stored = new Map(), answer = answers.accept, storag
   };
   globalThis.clearTimeout = (id) => timers.delete(id);
   globalThis.addEventListener = (type, action) => (listeners[type] ??= []).push(action);
+  globalThis.removeEventListener = (type, action) => (listeners[type] = (listeners[type] ?? []).filter((own) => own !== action));
   Object.defineProperty(globalThis, 'sessionStorage', { configurable: true, get: () => (typeof storage === 'function' ? storage() : storage) });
   globalThis.fetch = async (url, init) => {
     const items = JSON.parse(init.body).callbacks;
@@ -80,9 +84,10 @@ export async function load({ stored = new Map(), answer = answers.accept, storag
     }
     page.now = end;
   };
+  page.listeners = () => Object.values(listeners).flat().length;
   page.fire = (type, more) => (listeners[type] ?? []).forEach((action) => action({ type, ...more }));
   page.sent = () => page.requests.flatMap(({ items }) => items);
-  page.script = await import(`${process.env.WINK_EVENTS ?? '../src/wink-events.js'}?${copies++}`);
+  page.script = await import(`${script}?${copies++}`);
   return page;
 }
 

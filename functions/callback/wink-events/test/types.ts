@@ -1,5 +1,6 @@
 /** Checked by `npm run types`, never run: what a customer's code may rely on. */
 import { flush, session, stats, wrap, type Wrapped, type SmileLinkModalConfig } from 'wink-events';
+import { onChange, type Change } from 'wink-events/live';
 
 declare class SmileLinkModal {
   constructor(config: Required<Pick<SmileLinkModalConfig, 'onClose' | 'onUIEvent'>>);
@@ -43,7 +44,21 @@ wrap({ userToken: 'token', onClose: 1 }, options);
 // @ts-expect-error the data of onAccountCreated has no errorCode
 wrap({ userToken: 'token', onAccountCreated: (data) => data.errorCode }, options);
 
+// Live refresh: with a token or a function, and what it is told apart by.
+const known = new Set<string>();
+const stop: () => void = onChange(
+  (change) => {
+    if (change.type !== 'refresh' && change.id) known.add(change.id);
+    const about: string | undefined = change.entity;
+    return about;
+  },
+  { url: 'wss://live.example.com/live', session: async () => 'a.b.c' },
+);
+onChange(async (change) => (change as Change).entity, { url: 'wss://live.example.com/live', session: 'a.b.c' });
+// @ts-expect-error a session is needed
+onChange(() => {}, { url: 'wss://live.example.com/live' });
+
 session('a.b.c');
 const done: Promise<boolean> = flush(1000);
 const queued: number = stats().queued;
-export { closed, done, length, mine, providers, queued, theme };
+export { closed, done, length, mine, providers, queued, stop, theme };
