@@ -7,11 +7,11 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::json;
 use shared::event::EventType;
 use shared::id::EventId;
-use shared::job::{Job, Source};
-use shared::queue::Queue;
 use shared::state::is_revocation;
 use shared::table::{StoredEvent, Table};
 
+use crate::again::Queues;
+use crate::audit::{Auditor, Outcome, Via};
 use crate::cli::Usage;
 use crate::operator::OperatorArgs;
 use crate::ui::{plain, say};
@@ -54,41 +54,68 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         .into());
     }
     let (old, new) = (Table::new(&stack.sdk, &*args.old), Table::new(&stack.sdk, in_use));
-    let queue = Queue::new(&stack.sdk, stack.output("QueueUrl")?);
-    // Only a stack that knows Smile has one.
-    let callbacks = stack.output("CallbackQueueUrl").ok().map(|url| Queue::new(&stack.sdk, url));
-    let (mut there, mut sent, mut left) = (0, 0, 0);
-    for event in events(&old, args.since, TimeZone::UTC.to_datetime(now).date()).await? {
+    let queues = Queues::of(&stack)?;
+    let events = events(&old, args.since, TimeZone::UTC.to_datetime(now).date()).await?;
+    let act = if args.dry_run {
+        None
+    } else {
+        let parameters = [("old", args.old.clone()), ("since", args.since.to_string())];
+        let auditor = Auditor::of(&stack, Via::Command).await?;
+        Some(auditor.begin("bring-over", &parameters, events.len() as u64).await?)
+    };
+    let mut tally = Tally::default();
+    let result = bring(&events, (&old, &new), &queues, args.dry_run, &mut tally).await;
+    if let Some(act) = act {
+        act.end(tally.sent, tally.left, &Outcome::of(&result)).await?;
+    }
+    result?;
+    let Tally { there, sent, left } = tally;
+    say(&format!("{there} are there, {sent} {}, {left} left", sent_word(args.dry_run)));
+    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What became of the events.
+#[derive(Default)]
+struct Tally {
+    there: u64,
+    sent: u64,
+    left: u64,
+}
+
+fn sent_word(dry_run: bool) -> &'static str {
+    if dry_run { "would be sent" } else { "sent" }
+}
+
+async fn bring(
+    events: &[StoredEvent],
+    (old, new): (&Table, &Table),
+    queues: &Queues,
+    dry_run: bool,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    for event in events {
         let id = EventId::new(event.id.as_str())?;
         let line = format!("{} {} {}", event.stored_at, plain(&event.kind), plain(&event.id));
-        if new.event(&id).await?.is_some() {
-            there += 1;
+        if new.event_alone(&id).await?.is_some() {
+            tally.there += 1;
             continue;
         }
-        let Some(body) =
-            old.event(&id).await?.and_then(|(event, body)| body.or_else(|| without_body(&event)))
-        else {
-            say(&format!("left  {line}: its body was not kept"));
-            left += 1;
-            continue;
-        };
-        let job = job(&event);
-        // What a browser said must never come as if a server had said it.
-        let queue = if job.source == Source::Callback { callbacks.as_ref() } else { Some(&queue) };
-        let Some(queue) = queue else {
-            say(&format!("left  {line}: a browser sent it, and the stack takes no callbacks"));
-            left += 1;
-            continue;
-        };
-        if !args.dry_run {
-            queue.send(job.encode(&body)?, None).await?;
+        let body = old.event(&id).await?.and_then(|(event, body)| body.or_else(|| without_body(&event)));
+        match queues.ready(event, body) {
+            Err(why) => {
+                say(&format!("left  {line}: {why}"));
+                tally.left += 1;
+            }
+            Ok(ready) => {
+                if !dry_run {
+                    ready.send().await?;
+                }
+                say(&format!("{}  {line}", sent_word(dry_run)));
+                tally.sent += 1;
+            }
         }
-        say(&format!("{}  {line}", if args.dry_run { "would be sent" } else { "sent" }));
-        sent += 1;
     }
-    let done = if args.dry_run { "would be sent" } else { "sent" };
-    say(&format!("{there} are there, {sent} {done}, {left} left"));
-    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }
 
 /// Every event from a day on, revocations first: what comes after one keeps no body.
@@ -99,15 +126,6 @@ async fn events(table: &Table, since: Date, today: Date) -> anyhow::Result<Vec<S
     }
     events.sort_by_key(|event| !is_revocation(&EventType::from(event.kind.as_str())));
     Ok(events)
-}
-
-/// How it came, as far as is known.
-fn job(event: &StoredEvent) -> Job {
-    let sources = [Source::Reconcile, Source::Callback];
-    let source =
-        sources.into_iter().find(|source| source.as_str() == event.source).unwrap_or(Source::Webhook);
-    let delivery = event.deliveries.first().cloned().unwrap_or_else(|| event.id.clone());
-    Job { source, received_at: event.received_at, delivery, held: false, check: false }
 }
 
 /// A revocation, whose body is never kept, from its facts: all that its register is made of.
@@ -145,14 +163,6 @@ mod tests {
             "hash": "00", "bytes": 1, "facts": { "user": "u-1", "account": "a-1" },
         }))
         .unwrap()
-    }
-
-    #[test]
-    fn who_said_it_stays_who_said_it() {
-        for source in [Source::Webhook, Source::Reconcile, Source::Callback] {
-            let event = StoredEvent { source: source.as_str().to_owned(), ..stored("onTokenExpired") };
-            assert_eq!(job(&event).source, source);
-        }
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use jiff::Timestamp;
 
 use crate::stack::Stack;
 use crate::workspace::Workspace;
-use crate::{bring_over, dev, quarantine, register, send, session, show, simulate};
+use crate::{
+    audit, bring_over, clock, console, dev, events, quarantine, redrive, register, replay, send, session,
+    show, simulate, tail,
+};
 
 /// Smile's webhooks: run the receiver on this machine, send it events, look after it.
 #[derive(Debug, Parser)]
@@ -25,35 +27,48 @@ Start here, from the project's root:
   cargo smile send ACCOUNT_CONNECTED       in another terminal: one signed event
   cargo smile send --all                   a user's whole life, all 37 types
   cargo smile show user ID                 what has become of it
+  cargo smile tail                         events as they are stored
   cargo smile quarantine list              what could not be filed
+  cargo smile redrive --dry-run            what lies in the dead letter queue
   cargo smile simulate --help              Smile by itself: its API and its webhooks";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Audit(audit::Args),
     BringOver(bring_over::Args),
+    Console(console::Args),
     Dev(dev::Args),
+    Events(events::Args),
     Quarantine(quarantine::Args),
+    Redrive(redrive::Args),
     Register(register::Args),
+    Replay(replay::Args),
     Send(send::Args),
     Session(session::Args),
     Show(show::Args),
     Simulate(simulate::Args),
+    Tail(tail::Args),
 }
 
 impl Cli {
     /// Runs the command that was asked for.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        #[expect(clippy::disallowed_methods, reason = "the one clock of a command")]
-        let now = Timestamp::now();
+        let now = clock::now();
         match self.command {
+            Command::Audit(args) => audit::run(&args, now).await,
             Command::BringOver(args) => bring_over::run(&args, now).await,
+            Command::Console(args) => console::run(&args).await,
             Command::Dev(args) => dev::run(args).await,
+            Command::Events(args) => events::run(&args).await,
             Command::Quarantine(args) => quarantine::run(&args, now).await,
+            Command::Redrive(args) => redrive::run(&args, now).await,
             Command::Register(args) => register::run(args).await,
+            Command::Replay(args) => replay::run(&args, now).await,
             Command::Send(args) => send::run(args, now).await,
             Command::Session(args) => session::run(args, now).await,
             Command::Show(args) => show::run(&args).await,
             Command::Simulate(args) => simulate::run(args).await,
+            Command::Tail(args) => tail::run(&args, now).await,
         }
     }
 }

@@ -53,6 +53,18 @@ pub struct Deployed {
 }
 
 impl Deployed {
+    /// The local cloud's, as far as its file tells of it.
+    pub fn of_local(stack: &Stack) -> anyhow::Result<Self> {
+        Ok(Self {
+            name: dev::STACK.to_owned(),
+            status: String::new(),
+            is_local: true,
+            sdk: stack.sdk()?,
+            parameters: BTreeMap::new(),
+            outputs: stack.outputs.clone(),
+        })
+    }
+
     /// A parameter that has a value.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -62,6 +74,40 @@ impl Deployed {
     pub fn output(&self, name: &str) -> anyhow::Result<&str> {
         let output = self.outputs.get(name).map(String::as_str);
         output.with_context(|| format!("the stack {} has no output {name}: is it this project's?", self.name))
+    }
+
+    /// An output that not every stack has.
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        self.outputs.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// An output that stands for a part which not every stack has, but which is needed now.
+    pub fn needed(&self, name: &str, part: &str) -> anyhow::Result<&str> {
+        self.optional(name).with_context(|| {
+            format!(
+                "the stack {} has no {part} (its output {name}): deploy the template of this version, with the \
+                 parameters that it comes with",
+                self.name
+            )
+        })
+    }
+
+    /// Its table and the queue of webhooks.
+    pub fn receiver(&self) -> anyhow::Result<Receiver> {
+        Ok(Receiver { table: self.table()?, queue: Queue::new(&self.sdk, self.output("QueueUrl")?) })
+    }
+
+    /// Its table.
+    pub fn table(&self) -> anyhow::Result<Table> {
+        Ok(Table::new(&self.sdk, self.output("TableName")?))
+    }
+}
+
+impl Stack {
+    /// A way to the local cloud's services.
+    fn sdk(&self) -> std::io::Result<SdkConfig> {
+        let (id, key) = (&self.access_key_id, &self.secret_access_key);
+        config(Settings::at(&self.aws_endpoint, &self.region, id, key), PATIENCE)
     }
 }
 
@@ -87,11 +133,20 @@ impl OperatorArgs {
                 queue: Queue::new(&sdk, stack.queue_url),
             });
         }
-        let stack = self.deployed().await?;
-        Ok(Receiver {
-            table: Table::new(&stack.sdk, stack.output("TableName")?),
-            queue: Queue::new(&stack.sdk, stack.output("QueueUrl")?),
-        })
+        self.deployed().await?.receiver()
+    }
+
+    /// These options as they are typed, for a command that is to go on with the same receiver.
+    pub fn words(&self) -> Vec<String> {
+        let option = |name: &str, value: Option<String>| value.map(|value| format!("--{name} {value}"));
+        let dir = self.local.dir.as_ref().map(|dir| dir.display().to_string());
+        let given = [
+            option("stack", self.stack().map(str::to_owned)),
+            option("profile", self.profile.clone()),
+            option("region", self.region.clone()),
+            option("dir", dir),
+        ];
+        given.into_iter().flatten().collect()
     }
 
     /// Looks the receiver's stack up.
@@ -135,9 +190,7 @@ impl OperatorArgs {
                 "no local cloud is running here: start one with cargo dev, or name a stack on AWS with --stack"
             );
         };
-        let settings =
-            Settings::at(&stack.aws_endpoint, &stack.region, &stack.access_key_id, &stack.secret_access_key);
-        let sdk = config(settings, PATIENCE)?;
+        let sdk = stack.sdk()?;
         Ok((stack, sdk))
     }
 

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
 use shared::event::Envelope;
 use shared::job::{Job, Source};
 use shared::table::{QUARANTINE_DAYS, QuarantineKey, Quarantined, Reason};
 use shared::verify::Verified;
 
+use crate::audit::{Act, Auditor, Outcome, Via};
 use crate::cli::Usage;
 use crate::operator::{OperatorArgs, Receiver};
 use crate::ui::{plain, say};
@@ -82,6 +84,13 @@ struct Filter {
     reason: Option<String>,
 }
 
+impl Filter {
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let day = self.day.map(|day| ("day", day.to_string()));
+        day.into_iter().chain(self.reason.clone().map(|reason| ("reason", reason))).collect()
+    }
+}
+
 /// Runs the command.
 pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     match &args.command {
@@ -92,7 +101,8 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
             show(&operator.receiver().await?, key, *body, *json).await?;
         }
         Command::Release { keys, filter, dry_run, operator } => {
-            let receiver = operator.receiver().await?;
+            let deployed = operator.deployed().await?;
+            let receiver = deployed.receiver()?;
             let items = if keys.is_empty() {
                 if filter.reason.is_none() && filter.day.is_none() {
                     return Err(Usage::new("say what to release: keys, --reason or --day").into());
@@ -101,7 +111,17 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
             } else {
                 named(&receiver, keys).await?
             };
-            return release(&receiver, items, *dry_run).await;
+            let keys = items.iter().map(|item| Ok(item.key.parse()?)).collect::<anyhow::Result<Vec<_>>>()?;
+            let mut heard = |one: &Released| say(&one.line(*dry_run));
+            let tally = if *dry_run {
+                could_release(&receiver, &keys, &mut heard).await?
+            } else {
+                let auditor = Auditor::of(&deployed, Via::Command).await?;
+                release(&receiver, &auditor, &keys, &filter.parameters(), &mut heard).await?
+            };
+            let done = if *dry_run { "would be released" } else { "released" };
+            say(&format!("{} {done}, {} left", tally.released, tally.left));
+            return Ok(if tally.left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -198,31 +218,123 @@ fn obstacle(item: &Quarantined, body: &[u8]) -> Option<String> {
     }
 }
 
-async fn release(receiver: &Receiver, items: Vec<Quarantined>, dry_run: bool) -> anyhow::Result<ExitCode> {
-    let (mut released, mut left) = (0, 0);
-    for item in items {
-        let key: QuarantineKey = item.key.parse()?;
-        let Some((item, body)) = receiver.table.quarantined(&key).await? else {
-            say(&format!("gone  {key}: somebody else has released it meanwhile"));
-            continue;
+/// What became of one body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Released {
+    /// Its key.
+    pub key: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub fate: Fate,
+    /// Its description, unless it is gone.
+    #[serde(skip)]
+    pub item: Option<Quarantined>,
+}
+
+/// What became of a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "fate", rename_all = "snake_case")]
+pub enum Fate {
+    /// It is in the queue, or would be.
+    Released,
+    /// It stays.
+    Left {
+        /// Why.
+        why: String,
+    },
+    /// Somebody else has released it meanwhile.
+    Gone,
+}
+
+/// How many bodies met which fate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Released.
+    pub released: u64,
+    /// Left in quarantine.
+    pub left: u64,
+}
+
+/// Sends bodies to the queue again, and writes down who did it. `heard` is told of each.
+pub async fn release(
+    receiver: &Receiver,
+    auditor: &Auditor,
+    keys: &[QuarantineKey],
+    parameters: &[(&str, String)],
+    heard: &mut dyn FnMut(&Released),
+) -> anyhow::Result<Tally> {
+    let named = keys.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let parameters = [parameters, &[("keys", named)]].concat();
+    let mut act = auditor.begin("quarantine release", &parameters, keys.len() as u64).await?;
+    let mut tally = Tally::default();
+    let result = each(receiver, keys, false, &mut tally, heard, Some(&mut act)).await;
+    act.end(tally.released, tally.left, &Outcome::of(&result)).await?;
+    result.map(|()| tally)
+}
+
+/// The most keys that are written down.
+const NAMED_MAX: usize = 50;
+
+/// Says of each body what [`release`] would do with it.
+pub async fn could_release(
+    receiver: &Receiver,
+    keys: &[QuarantineKey],
+    heard: &mut dyn FnMut(&Released),
+) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    each(receiver, keys, true, &mut tally, heard, None).await?;
+    Ok(tally)
+}
+
+async fn each(
+    receiver: &Receiver,
+    keys: &[QuarantineKey],
+    dry_run: bool,
+    tally: &mut Tally,
+    heard: &mut dyn FnMut(&Released),
+    mut act: Option<&mut Act>,
+) -> anyhow::Result<()> {
+    for key in keys {
+        let (fate, item) = match receiver.table.quarantined(key).await? {
+            None => (Fate::Gone, None),
+            Some((item, body)) => {
+                let obstacle = match &body {
+                    None => {
+                        Some("its body is not complete: it may just be being written, try again".to_owned())
+                    }
+                    Some(body) => obstacle(&item, body),
+                };
+                let fate = obstacle.map_or(Fate::Released, |why| Fate::Left { why });
+                if fate == Fate::Released && !dry_run {
+                    release_one(receiver, key, &item, &body.unwrap_or_default()).await?;
+                }
+                (fate, Some(item))
+            }
         };
-        let obstacle = match &body {
-            None => Some("its body is not complete: it may just be being written, try again".to_owned()),
-            Some(body) => obstacle(&item, body),
-        };
-        if let Some(reason) = obstacle {
-            say(&format!("left  {key}: {reason}"));
-            left += 1;
-            continue;
+        match &fate {
+            Fate::Released => tally.released += 1,
+            Fate::Left { .. } => tally.left += 1,
+            Fate::Gone => {}
         }
-        if !dry_run {
-            release_one(receiver, &key, &item, &body.unwrap_or_default()).await?;
+        heard(&Released { key: key.to_string(), fate, item });
+        if let Some(act) = &mut act {
+            act.note(tally.released, tally.left).await;
         }
-        say(&format!("{}  {}", if dry_run { "would be released" } else { "released" }, line(&item)));
-        released += 1;
     }
-    say(&format!("{released} {}, {left} left", if dry_run { "would be released" } else { "released" }));
-    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
+}
+
+impl Released {
+    fn line(&self, dry_run: bool) -> String {
+        let Self { key, fate, item } = self;
+        let item = item.as_ref().map_or_else(|| key.clone(), line);
+        match fate {
+            Fate::Released if dry_run => format!("would be released  {item}"),
+            Fate::Released => format!("released  {item}"),
+            Fate::Left { why } => format!("left  {key}: {why}"),
+            Fate::Gone => format!("gone  {key}: somebody else has released it meanwhile"),
+        }
+    }
 }
 
 /// Sends first and removes after: a crash between the two sends it twice, which is harmless.

@@ -56,7 +56,10 @@ pub struct Stack {
     /// A customer's web site to try with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_url: Option<String>,
-    /// The process of both, when they have one of their own.
+    /// The console, with the key that opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console_url: Option<String>,
+    /// The process of these, when they have one of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside_pid: Option<u32>,
     /// The local cloud's process.
@@ -166,6 +169,7 @@ pub(crate) mod tests {
             smile_url: None,
             simulator_url: None,
             site_url: None,
+            console_url: None,
             beside_pid: None,
             pid: 1,
             owner: None,

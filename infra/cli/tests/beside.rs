@@ -1,5 +1,5 @@
-//! Smile and a customer's web site beside the deployed template: the stack registers itself, what a person
-//! does in the widget becomes state by Smile's webhooks, and nothing is left behind.
+//! Smile, a customer's web site and the console beside the deployed template: the stack registers itself, what a
+//! person does in the widget becomes state by Smile's webhooks, and nothing is left behind.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
@@ -70,6 +70,18 @@ impl Browser {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// The console of the same cloud: what it says of the stack to who has its key.
+    fn opens_the_console(stack: &Stack) -> Result<(), ureq::Error> {
+        let (url, key) = stack.console_url.as_deref().unwrap().split_once("/#key=").unwrap();
+        let about = || Self::agent().get(format!("{url}/api/about"));
+        assert_eq!(about().call()?.status(), 401);
+        let mut answer = about().header("authorization", format!("Bearer {key}")).call()?;
+        let about: Value = serde_json::from_str(&answer.body_mut().read_to_string()?).unwrap();
+        assert_eq!((&about["isLocal"], &about["site"]), (&json!(true), &json!(stack.site_url)), "{about}");
+        assert!(about["who"].is_string(), "{about}");
+        Ok(())
+    }
+
     /// What Smile said and what the table has, of a user.
     fn watch(&self, user: &str) -> Value {
         serde_json::from_str(&self.get(&format!("/watch?user={user}")).unwrap().1).unwrap()
@@ -126,8 +138,10 @@ impl Browser {
 #[tokio::test]
 async fn the_stack_registers_at_smile_beside_it_and_the_site_works() {
     let _turn = TURN.lock().await;
-    let options =
-        Options { beside: Beside::Here { site_port: 0 }, ..Options::new(dir("beside-here")).unwrap() };
+    let options = Options {
+        beside: Beside::Here { site_port: 0, console_port: 0 },
+        ..Options::new(dir("beside-here")).unwrap()
+    };
     let cloud = LocalCloud::start(options).await.unwrap();
     let stack = cloud.stack().clone();
     let registered = cloud.simulator().unwrap().world(|world| {
@@ -139,14 +153,17 @@ async fn the_stack_registers_at_smile_beside_it_and_the_site_works() {
     });
     assert_eq!(registered, [(stack.outputs["WebhookUrl"].clone(), stack.webhook_secret.clone())]);
     let browser = Browser::at(&stack);
+    let console = stack.clone();
     let browser = tokio::task::spawn_blocking(move || {
         browser.walks_through_the_widget();
+        Browser::opens_the_console(&console).unwrap();
         browser
     });
     let browser = browser.await.unwrap();
     let dir = cloud.dir().to_owned();
     cloud.stop().await.unwrap();
     assert!(browser.get("/").is_err(), "the site has ended");
+    assert!(Browser::opens_the_console(&stack).is_err(), "the console has ended");
     assert_eq!(left_in(&dir), ["local-cloud.log", "lock"]);
     std::fs::remove_dir_all(dir).unwrap();
 }
@@ -160,7 +177,10 @@ struct Detached {
 impl Detached {
     fn start(name: &str) -> Self {
         let dir = dir(name);
-        let started = smile(&["dev", "--detach", "--json", "--port", "0", "--site-port", "0"], &dir);
+        let started = smile(
+            &["dev", "--detach", "--json", "--port", "0", "--site-port", "0", "--console-port", "0"],
+            &dir,
+        );
         let stack = serde_json::from_str(&started).unwrap_or_else(|_| panic!("{started}"));
         Self { dir, stack }
     }
@@ -200,9 +220,10 @@ async fn a_detached_cloud_keeps_both_and_takes_them_along() {
     assert_eq!(status, 200);
     assert!(page.contains("/v1/wink-events.js\"></script>") && detached.is_playing());
     browser.walks_through_the_widget();
+    Browser::opens_the_console(&detached.stack).unwrap();
     assert!(detached.stop().contains("has ended"));
     assert!(!detached.is_playing(), "it ended with the cloud");
-    assert!(browser.get("/").is_err());
+    assert!(browser.get("/").is_err() && Browser::opens_the_console(&detached.stack).is_err());
     assert_eq!(left_in(&detached.dir), ["local-cloud.log", "lock"]);
 }
 

@@ -1,7 +1,7 @@
-//! What is played beside the local cloud: Smile (`crate::simulate`) and a customer's web site
-//! (`crate::site`).
+//! What runs beside the local cloud: Smile, played by `crate::simulate`, a customer's web site (`crate::site`), and
+//! the console (`crate::console`).
 //!
-//! Both belong to this process, as long as the cloud does. A cloud that is left running needs them after
+//! All belong to this process, as long as the cloud does. A cloud that is left running needs them after
 //! we are gone: then they are a process of their own, `smile dev beside`, in the cloud's process group, so
 //! that whatever ends the one ends the other. It is told of the stack on its standard input, when there is
 //! one; it ends when that ends before, and when the local cloud has ended.
@@ -20,8 +20,11 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::process::{self, Process};
 use super::{environment, log};
+use crate::console::{Console, Entrance};
+use crate::loopback::{Door, origins};
+use crate::operator::Deployed;
 use crate::simulate::{self, Clock, DEFAULT_KEY, Simulator};
-use crate::site::{self, Door, Site};
+use crate::site::{self, Site};
 use crate::stack::Stack;
 
 /// What is played beside a local cloud, and by whom.
@@ -30,15 +33,19 @@ pub enum Beside {
     /// Nothing: the stack registers nowhere.
     #[default]
     Nothing,
-    /// Smile and a web site, by this process.
+    /// Smile, a web site and a console, by this process.
     Here {
         /// The web site's port; 0 for any.
         site_port: u16,
+        /// The console's port; 0 for any.
+        console_port: u16,
     },
     /// The same, by a process of its own, which goes on when this one ends. For the `smile` command alone.
     Apart {
         /// The web site's port; 0 for any.
         site_port: u16,
+        /// The console's port; 0 for any.
+        console_port: u16,
     },
 }
 
@@ -57,6 +64,8 @@ pub(super) struct Addresses {
     control: String,
     /// The web site.
     site: String,
+    /// The console, with its key.
+    console: String,
 }
 
 /// What is played now. Ends with this value, unless it is let go.
@@ -66,11 +75,11 @@ pub(super) enum Playing {
     Apart(Box<Apart>),
 }
 
-/// Smile and the web site in this process.
+/// Smile, the web site and the console in this process.
 pub(super) struct Here {
-    // Before the simulator, which it asks.
-    site: Option<Site>,
-    door: Option<Door>,
+    // Before the simulator, which the site asks.
+    open: Option<(Site, Console)>,
+    doors: Option<(Door, Entrance)>,
     simulator: Arc<Simulator>,
     addresses: Addresses,
 }
@@ -90,8 +99,10 @@ impl Beside {
     pub(super) fn prepare(self) -> anyhow::Result<Option<Box<Here>>> {
         match self {
             Self::Nothing => Ok(None),
-            Self::Here { site_port } => Ok(Some(Box::new(Here::start(site_port)?))),
-            Self::Apart { site_port } => Door::open(site_port).map(|_| None),
+            Self::Here { site_port, console_port } => {
+                Ok(Some(Box::new(Here::start(site_port, console_port)?)))
+            }
+            Self::Apart { site_port, console_port } => doors(site_port, console_port).map(|_| None),
         }
     }
 
@@ -103,13 +114,18 @@ impl Beside {
         dir: &Path,
     ) -> anyhow::Result<Playing> {
         match (self, here) {
-            (Self::Apart { site_port }, _) => {
-                Ok(Playing::Apart(Box::new(Apart::spawn(site_port, cloud, dir).await?)))
+            (Self::Apart { site_port, console_port }, _) => {
+                Ok(Playing::Apart(Box::new(Apart::spawn(site_port, console_port, cloud, dir).await?)))
             }
             (_, Some(here)) => Ok(Playing::Here(here)),
             (_, None) => Ok(Playing::Nothing),
         }
     }
+}
+
+/// Takes the ports: the stack must know the site's origins when it is deployed.
+fn doors(site_port: u16, console_port: u16) -> anyhow::Result<(Door, Entrance)> {
+    Ok((site::door(site_port)?, Entrance::open(console_port, "--console-port")?))
 }
 
 /// The simulator's key, for the stack.
@@ -132,16 +148,19 @@ impl Playing {
         vec![
             ("SmileCredentialsSecretArn", arn.to_owned()),
             ("SmileApiUrl", addresses.smile.clone()),
-            ("CallbackOrigins", site::origins(&addresses.site).join(",")),
+            ("CallbackOrigins", origins(&addresses.site).join(",")),
         ]
     }
 
-    /// Opens the web site, and notes in the stack what is where.
+    /// Opens web site and console, and notes in the stack what is where.
     pub(super) async fn open(&mut self, stack: &mut Stack) -> anyhow::Result<()> {
-        let Some(Addresses { smile, control, site }) = self.addresses().cloned() else { return Ok(()) };
+        let Some(Addresses { smile, control, site, console }) = self.addresses().cloned() else {
+            return Ok(());
+        };
         stack.smile_url = Some(smile);
         stack.simulator_url = Some(control);
         stack.site_url = Some(site);
+        stack.console_url = Some(console);
         match self {
             Self::Nothing => Ok(()),
             Self::Here(here) => here.open(stack),
@@ -169,31 +188,38 @@ impl Playing {
 }
 
 impl Here {
-    fn start(site_port: u16) -> anyhow::Result<Self> {
-        let door = Door::open(site_port)?;
+    fn start(site_port: u16, console_port: u16) -> anyhow::Result<Self> {
+        let doors = doors(site_port, console_port)?;
         let options =
             simulate::Options { credentials: credentials(), ..simulate::Options::new(Clock::of_system()) };
         let simulator = Arc::new(Simulator::start(options)?);
-        let addresses =
-            Addresses { smile: simulator.url(), control: simulator.control_url(), site: door.url() };
-        Ok(Self { site: None, door: Some(door), simulator, addresses })
+        let addresses = Addresses {
+            smile: simulator.url(),
+            control: simulator.control_url(),
+            site: doors.0.url(),
+            console: doors.1.url(),
+        };
+        Ok(Self { open: None, doors: Some(doors), simulator, addresses })
     }
 
     fn open(&mut self, stack: &Stack) -> anyhow::Result<()> {
-        if let Some(door) = self.door.take() {
-            self.site = Some(Site::start(door, Arc::clone(&self.simulator), stack)?);
+        if let Some((door, entrance)) = self.doors.take() {
+            let console = Console::start(entrance, Deployed::of_local(stack)?, stack.site_url.clone())?;
+            self.open = Some((Site::start(door, Arc::clone(&self.simulator), stack)?, console));
         }
         Ok(())
     }
 }
 
 impl Apart {
-    async fn spawn(site_port: u16, cloud: &Process, dir: &Path) -> anyhow::Result<Self> {
+    async fn spawn(site_port: u16, console_port: u16, cloud: &Process, dir: &Path) -> anyhow::Result<Self> {
         let program = this_program()?;
         let group = i32::try_from(cloud.pid()).context("the local cloud has no process group")?;
         let mut child = Command::new(&program)
             .arg0("smile")
-            .args(["dev", "beside", "--site-port", &site_port.to_string(), "--dir"])
+            .args(["dev", "beside", "--site-port", &site_port.to_string()])
+            // The directory comes last: by it the process is known.
+            .args(["--console-port", &console_port.to_string(), "--dir"])
             .arg(dir)
             .env_clear()
             .envs(environment::passed_on())
@@ -246,8 +272,8 @@ async fn next(lines: &mut Lines<BufReader<ChildStdout>>, dir: &Path) -> anyhow::
 }
 
 /// The other process: plays until the local cloud of this directory has ended.
-pub(super) async fn run(site_port: u16, dir: &Path) -> anyhow::Result<()> {
-    let mut here = Here::start(site_port)?;
+pub(super) async fn run(site_port: u16, console_port: u16, dir: &Path) -> anyhow::Result<()> {
+    let mut here = Here::start(site_port, console_port)?;
     tell(&serde_json::to_string(&here.addresses)?)?;
     let line = tokio::task::spawn_blocking(|| std::io::stdin().lines().next().transpose()).await??;
     // Whoever started us has given up, or was killed.
@@ -272,14 +298,20 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_told_before_the_work() {
-        let taken = Door::open(0).unwrap();
-        let site_port = taken.url().rsplit_once(':').unwrap().1.parse().unwrap();
-        for beside in [Beside::Here { site_port }, Beside::Apart { site_port }] {
-            let error = beside.prepare().err().unwrap().to_string();
-            assert!(error.contains("--site-port"), "{error}");
+        let taken = site::door(0).unwrap();
+        let (port, free) = (taken.port(), 0);
+        for (site_port, console_port, option) in [(port, free, "--site-port"), (free, port, "--console-port")]
+        {
+            for beside in
+                [Beside::Here { site_port, console_port }, Beside::Apart { site_port, console_port }]
+            {
+                let error = beside.prepare().err().unwrap().to_string();
+                assert!(error.contains(option), "{error}");
+            }
         }
         drop(taken);
-        assert!(Beside::Apart { site_port }.prepare().unwrap().is_none(), "and the port is free again");
+        let beside = Beside::Apart { site_port: port, console_port: free };
+        assert!(beside.prepare().unwrap().is_none(), "and the port is free again");
         assert!(Beside::Nothing.prepare().unwrap().is_none());
     }
 }

@@ -228,6 +228,7 @@ async fn stack(
         smile_url: None,
         simulator_url: None,
         site_url: None,
+        console_url: None,
         beside_pid: None,
         pid,
         owner: Some(std::process::id()),

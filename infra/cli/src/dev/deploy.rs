@@ -156,8 +156,8 @@ impl Deployment {
 
     /// The stack's events, the latest first.
     async fn events(&self) -> anyhow::Result<Vec<StackEvent>> {
-        let answer = self.cloudformation.describe_stack_events().stack_name(STACK).send().await;
-        Ok(answer.map_err(unanswered)?.stack_events().to_vec())
+        let pages = self.cloudformation.describe_stack_events().stack_name(STACK).into_paginator();
+        pages.items().send().collect::<Result<_, _>>().await.map_err(unanswered)
     }
 
     /// Puts credentials of Smile's API into a secret, from which the stack's functions read them.

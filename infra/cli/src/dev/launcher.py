@@ -1,4 +1,4 @@
-"""Runs ministack for `smile dev`, nearer to AWS in two things, and ends it when its owner is gone.
+"""Runs ministack for `smile dev`, nearer to AWS in a few things, and ends it when its owner is gone.
 
 The owner holds the other end of standard input. A byte means that ministack is to stay on its own;
 the end of the file without one means that the owner was killed: then nothing may be left behind.
@@ -60,10 +60,33 @@ def allow_batches_as_single_messages():
     iam_actions._action_from_target = permission
 
 
+def agree_on_subprotocols():
+    """Lets $connect's function say which subprotocol is agreed on, as on AWS.
+
+    There its answer's header Sec-WebSocket-Protocol is handed on (API Gateway developer guide, "Connections that
+    require a WebSocket subprotocol"). ministack 1.5.33 drops it, and browsers end a connection on which nothing
+    was agreed.
+    """
+    from ministack.services import apigateway
+
+    def accept(answer):
+        headers = (answer or {}).get("headers") or {}
+        agreed = [value for name, value in headers.items() if name.lower() == "sec-websocket-protocol"]
+        return {"type": "websocket.accept", "subprotocol": agreed[0] if agreed else None}
+
+    source = inspect.getsource(apigateway.handle_websocket)
+    own, agreed = 'send({"type": "websocket.accept"})', 'send(_accept(resp if connect_route else None))'
+    if source.count(own) != 1:
+        sys.exit("this ministack accepts connections in another way: look at agree_on_subprotocols")
+    apigateway._accept = accept
+    exec(source.replace(own, agreed), vars(apigateway))
+
+
 threading.Thread(target=watch, daemon=True).start()
 sys.argv = ["ministack"]
 from ministack.app import main  # noqa: E402 (watching comes first: this takes a while)
 
 hand_over_preflights()
 allow_batches_as_single_messages()
+agree_on_subprotocols()
 main()

@@ -2,14 +2,14 @@
 //!
 //! The functions are built for this machine, ministack plays AWS on a port of the loopback interface,
 //! and the template is deployed to it as it would be to AWS. Beside it Smile is played, where the stack
-//! registers its webhook, and a customer's web site with Smile's widget. Nothing reaches the real AWS: every client
+//! registers its webhook, and a customer's web site with Smile's widget; a console shows what comes of it. Nothing reaches the real AWS: every client
 //! has the local endpoint and local credentials, and ministack starts with an environment without any
 //! others.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `cloud` | [`LocalCloud`]: from nothing to ready, and its end |
-//! | `beside` | [`Beside`]: Smile and a customer's web site, played beside it |
+//! | `beside` | [`Beside`]: Smile and a customer's web site, played beside it, and the console |
 //! | `python` | the pinned Python packages |
 //! | `build`, `package` | the functions' binaries, and the zip files that Lambda wants |
 //! | `listen` | ministack on a port, and who else is there |
@@ -42,11 +42,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub use self::beside::Beside;
 pub use self::cloud::{LocalCloud, Options};
 pub(crate) use self::deploy::STACK;
+pub use self::package::pack;
 use crate::cli::LocalArgs;
-use crate::site;
+use crate::loopback::origins;
 use crate::stack::Stack;
 use crate::ui::{Progress, say};
 use crate::workspace::Workspace;
+use crate::{console, site};
 
 /// Run the whole receiver on this machine, until Ctrl-C
 #[derive(Debug, clap::Args)]
@@ -67,8 +69,12 @@ pub struct Args {
     #[arg(long, value_name = "PORT", default_value_t = site::DEFAULT_PORT)]
     site_port: u16,
 
-    /// Play neither Smile nor a web site: the stack is registered nowhere
-    #[arg(long, conflicts_with = "site_port")]
+    /// The port of the console; 0 for any that is free
+    #[arg(long, value_name = "PORT", default_value_t = console::DEFAULT_PORT)]
+    console_port: u16,
+
+    /// Nothing beside it: no Smile, so that the stack is registered nowhere, no web site, no console
+    #[arg(long, conflicts_with_all = ["site_port", "console_port"])]
     no_simulator: bool,
 
     /// Run what `sam build` has built into this folder (.aws-sam/build), instead of building
@@ -100,6 +106,8 @@ enum Action {
         #[arg(long)]
         site_port: u16,
         #[arg(long)]
+        console_port: u16,
+        #[arg(long)]
         dir: PathBuf,
     },
     /// Print variables: for AWS's own tools, and for cargo lambda watch --env-file
@@ -113,13 +121,14 @@ const EXAMPLES: &str = "\
 Needs Rust and Python 3.10 or newer; no Docker, no AWS account.
 
 Smile is played beside it: the stack registers its webhook there. The web site to try with has
-Smile's widget with all its screens and callbacks; what you do in it, Smile tells the webhook.
+Smile's widget with all its screens and callbacks; what you do in it, Smile tells the webhook. The
+console shows all of it in one window.
 
 Examples:
   smile dev                                  run it; Ctrl-C ends it
   smile dev --detach && smile send --all     for scripts
   smile dev stop
-  smile dev --port 0 --site-port 0 --dir target/other
+  smile dev --port 0 --site-port 0 --console-port 0 --dir target/other
                                              another one beside the first
   smile dev --parameter SourceAllowList=203.0.113.0/24
                                              see how a source that is not listed is refused";
@@ -136,8 +145,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.action {
         Some(Action::Stop { local }) => return stop(&local),
         Some(Action::Env { local }) => return env(&local),
-        Some(Action::Beside { site_port, dir }) => {
-            beside::run(site_port, &dir).await?;
+        Some(Action::Beside { site_port, console_port, dir }) => {
+            beside::run(site_port, console_port, &dir).await?;
             return Ok(ExitCode::SUCCESS);
         }
         None => {}
@@ -149,10 +158,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         workspace: workspace.clone(),
         port: args.port,
         parameters: args.parameter,
-        beside: match args.site_port {
+        beside: match (args.site_port, args.console_port) {
             _ if args.no_simulator => Beside::Nothing,
-            site_port if args.detach => Beside::Apart { site_port },
-            site_port => Beside::Here { site_port },
+            (site_port, console_port) if args.detach => Beside::Apart { site_port, console_port },
+            (site_port, console_port) => Beside::Here { site_port, console_port },
         },
         built: args.built,
         progress: Progress::of_stderr(),
@@ -237,7 +246,7 @@ fn env(local: &LocalArgs) -> anyhow::Result<ExitCode> {
 
 /// What the functions' configurations are made of. Those of callbacks are there with Smile beside the cloud.
 fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
-    let origins = stack.site_url.as_deref().map(|url| site::origins(url).join(","));
+    let origins = stack.site_url.as_deref().map(|url| origins(url).join(","));
     let output = |name| stack.output(name).map(str::to_owned);
     let all = [
         ("AWS_ENDPOINT_URL", Some(stack.aws_endpoint.clone())),
@@ -256,6 +265,9 @@ fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("CALLBACK_QUEUE_URL", output("CallbackQueueUrl")),
         ("CALLBACK_URL", output("CallbackUrl")),
         ("SCRIPT_URL", output("ScriptUrl")),
+        ("LIVE_URL", output("LiveUrl")),
+        // The same API, as its functions reach it.
+        ("CONNECTIONS_URL", output("LiveUrl").map(|url| url.replacen("ws", "http", 1))),
         ("ALLOWED_ORIGINS", origins),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
@@ -297,10 +309,14 @@ mod tests {
         assert_eq!((args.port, args.json, args.detach), (0, true, true));
         assert_eq!(args.parameter, [("A".into(), "b=c".into()), ("D".into(), String::new())]);
         let args = parsed("").unwrap();
-        assert_eq!((args.port, args.site_port, args.no_simulator), (4566, 4570, false));
+        assert_eq!((args.port, args.site_port, args.console_port), (4566, 4570, 4571));
+        assert!(!args.no_simulator);
         assert!(parsed("--no-simulator").unwrap().no_simulator);
-        let apart = parsed("beside --site-port 1 --dir /x").unwrap().action;
-        assert!(matches!(apart, Some(Action::Beside { site_port: 1, .. })), "what a detached cloud starts");
+        let apart = parsed("beside --site-port 1 --console-port 2 --dir /x").unwrap().action;
+        assert!(
+            matches!(apart, Some(Action::Beside { site_port: 1, console_port: 2, .. })),
+            "what a detached cloud starts"
+        );
         assert!(matches!(parsed("stop --dir /x").unwrap().action, Some(Action::Stop { .. })));
         for wrong in [
             "--port 70000",
@@ -309,6 +325,7 @@ mod tests {
             "--json stop",
             "start",
             "--no-simulator --site-port 1",
+            "--no-simulator --console-port 1",
         ] {
             assert!(parsed(wrong).is_err(), "{wrong}");
         }

@@ -7,7 +7,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// Packs one binary. The same binary always gives the same bytes.
-pub(super) fn pack(binary: &[u8]) -> anyhow::Result<Vec<u8>> {
+pub fn pack(binary: &[u8]) -> anyhow::Result<Vec<u8>> {
     // Not compressed: the bytes travel to this machine only.
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)

@@ -38,6 +38,9 @@ pub(super) fn panel(
         facts
             .insert(0, ("Web site", format!("{}  {}", bold(site), dim("a customer's, with Smile's widget"))));
     }
+    if let Some(console) = &stack.console_url {
+        facts.insert(0, ("Console", bold(console)));
+    }
     let facts = table(facts);
     let examples = [
         ("send ACCOUNT_CONNECTED", "one signed event"),
@@ -77,6 +80,7 @@ mod tests {
         stack.smile_url = Some("http://127.0.0.1:45667/v1".into());
         stack.simulator_url = Some("http://127.0.0.1:45667/_simulate".into());
         stack.site_url = Some("http://127.0.0.1:45668".into());
+        stack.console_url = Some(format!("http://127.0.0.1:45669/#key={}", "k".repeat(43)));
         let project = tempfile::tempdir().unwrap();
         std::fs::create_dir(project.path().join("infra")).unwrap();
         std::fs::write(project.path().join("Cargo.toml"), "").unwrap();
@@ -85,6 +89,7 @@ mod tests {
         let shown = panel(&stack, &workspace.dev_dir(), &workspace, Duration::from_millis(4321), false);
         assert!(shown.contains(&stack.webhook_url) && shown.contains(" target/dev/stack.json"), "{shown}");
         assert!(shown.contains("/v1/callbacks"), "{shown}");
+        assert!(shown.contains(stack.console_url.as_deref().unwrap()), "{shown}");
         for url in [&stack.smile_url, &stack.simulator_url, &stack.site_url] {
             assert!(shown.contains(&format!("  {}  ", url.clone().unwrap())), "{shown}");
         }

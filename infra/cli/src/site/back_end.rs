@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::server::{Answer, read};
+use crate::loopback::{Answer, read};
 use crate::simulate::{Clock, Simulator};
 use crate::stack::Stack;
 

@@ -1,5 +1,6 @@
 //! The files of the page, which are in `infra/cli/site`, and what a stack changes in them.
 
+use crate::loopback::{origin, origins};
 use crate::stack::Stack;
 
 pub(super) const STYLE: &str = include_str!("../../site/site.css");
@@ -28,19 +29,15 @@ pub(super) fn widget() -> String {
         .replacen("  /* screens.js */\n", SCREENS, 1)
 }
 
-/// What the page may load and ask: itself, and the receiver.
+/// What the page may load and ask: itself, and the receiver. The console alone may show it in a frame.
 pub(super) fn policy(stack: &Stack) -> String {
     let origin = |url: Option<&str>| url.and_then(origin).unwrap_or_default().to_owned();
     let (script, callbacks) = (origin(stack.script_url()), origin(stack.callback_url()));
+    let console = stack.console_url.as_deref().map(|url| origins(url).join(" "));
+    let console = console.as_deref().unwrap_or("'none'");
     format!(
-        "default-src 'none'; script-src 'self' {script}; style-src 'self'; img-src 'self' data:; connect-src 'self' {callbacks}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self' {script}; style-src 'self'; img-src 'self' data:; connect-src 'self' {callbacks}; base-uri 'none'; form-action 'none'; frame-ancestors {console}"
     )
-}
-
-fn origin(url: &str) -> Option<&str> {
-    let host = url.find("://")? + 3;
-    let end = url[host..].find('/').map_or(url.len(), |end| host + end);
-    Some(&url[..end])
 }
 
 fn attribute(text: &str) -> String {
@@ -64,6 +61,15 @@ mod tests {
         assert!(index(&stack).contains(&format!("<script src=\"{api}/wink-events.js\"></script>")));
         assert!(index(&stack).contains("data-callbacks=\"there\""));
         assert!(policy(&stack).contains("connect-src 'self' http://localhost:4566;"), "{}", policy(&stack));
+    }
+
+    #[test]
+    fn the_console_alone_may_frame_it() {
+        let mut stack = a_stack();
+        assert!(policy(&stack).ends_with("frame-ancestors 'none'"));
+        stack.console_url = Some("http://127.0.0.1:4571/#key=hush".into());
+        let ends = "frame-ancestors http://127.0.0.1:4571 http://localhost:4571";
+        assert!(policy(&stack).ends_with(ends), "{}", policy(&stack));
     }
 
     #[test]

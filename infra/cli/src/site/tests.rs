@@ -127,7 +127,7 @@ impl Trial {
         let credentials = Credentials { key: hush.clone(), secret: hush };
         let options = Options { credentials, ..Options::new(Clock::of_system()) };
         let simulator = Arc::new(Simulator::start(options).unwrap());
-        let door = Door::open(0).unwrap();
+        let door = door(0).unwrap();
         let url = door.url();
         let site = Site::start(door, Arc::clone(&simulator), &a_stack()).unwrap();
         Self { url, simulator, _site: site }

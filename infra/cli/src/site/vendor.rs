@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::smile_api::{ArchiveStatus, ConnectionStatus, SecretText};
 
-use super::server::{Answer, read};
+use crate::loopback::{Answer, read};
 use crate::simulate::{ArchiveEnd, Link, Mischief, PROVIDERS, Simulator};
 
 /// How a link goes on after the credentials were sent.

@@ -8,7 +8,7 @@ use shared::id::UserId;
 use shared::state::view::StateView;
 
 use super::Scene;
-use super::server::Answer;
+use crate::loopback::Answer;
 
 /// How much is looked back at.
 const AT_MOST: usize = 300;

@@ -1,0 +1,129 @@
+//! Events as they come in: one reading of the table for all who look, as long as anybody does.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use jiff::SignedDuration;
+use serde_json::json;
+use shared::table::Table;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use super::Scene;
+use super::stream::{self, PING, Stream};
+use crate::clock;
+use crate::tail::{INTERVAL, Tail, Watch};
+
+/// How far back somebody sees who begins to look.
+const RECENT: SignedDuration = SignedDuration::from_mins(10);
+
+/// How many events somebody sees who begins to look.
+const AT_FIRST: usize = 100;
+
+/// How many messages one reader may be behind, before some are left out.
+const BEHIND: usize = 1024;
+
+/// After so long without an event a reader is told that we are still here.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Who reads, and what was read last.
+pub(super) struct Live {
+    table: Table,
+    told: broadcast::Sender<Bytes>,
+    /// What those see who come later; `None` while nobody looks.
+    recent: Mutex<Option<VecDeque<Bytes>>>,
+}
+
+impl Live {
+    pub(super) fn new(table: Table) -> Self {
+        Self { table, told: broadcast::channel(BEHIND).0, recent: Mutex::new(None) }
+    }
+
+    /// Begins to read, if nobody does yet. Gives what was read last, and what comes.
+    fn join(&self) -> (bool, Vec<Bytes>, broadcast::Receiver<Bytes>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = recent.is_none();
+        let recent = recent.get_or_insert_default();
+        (is_first, recent.iter().cloned().collect(), self.told.subscribe())
+    }
+
+    fn tell(&self, message: Bytes) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = recent.get_or_insert_default();
+        recent.push_back(message.clone());
+        if recent.len() > AT_FIRST {
+            recent.pop_front();
+        }
+        let _ = self.told.send(message);
+    }
+
+    /// Whether nobody looks any more. Then what was read last is forgotten.
+    fn is_over(&self) -> bool {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = self.told.receiver_count() == 0;
+        if is_over {
+            *recent = None;
+        }
+        is_over
+    }
+}
+
+/// What somebody sees who looks: `event: stored` with an event, `event: trouble` with what is wrong, `event:
+/// well` when it is well.
+pub(super) fn follow(scene: &Arc<Scene>) -> Stream {
+    let (is_first, recent, mut coming) = scene.live.join();
+    if is_first {
+        spawn_local(read(Arc::clone(scene)));
+    }
+    let (writer, stream) = stream::open();
+    spawn_local(async move {
+        for message in recent {
+            if writer.send(message).await.is_err() {
+                return;
+            }
+        }
+        loop {
+            let message = match timeout(QUIET, coming.recv()).await {
+                Ok(Ok(message)) => message,
+                Ok(Err(RecvError::Lagged(left_out))) => {
+                    stream::message("gap", &json!({ "leftOut": left_out }))
+                }
+                Ok(Err(RecvError::Closed)) => return,
+                Err(_) => Bytes::from_static(PING.as_bytes()),
+            };
+            if writer.send(message).await.is_err() {
+                return;
+            }
+        }
+    });
+    stream
+}
+
+async fn read(scene: Arc<Scene>) {
+    let live = &scene.live;
+    let since = clock::now().saturating_sub(RECENT).unwrap_or_default();
+    let mut tail = Tail::new(live.table.clone(), Watch::default(), since);
+    let mut is_well = true;
+    while !live.is_over() {
+        match tail.poll(clock::now()).await {
+            Ok(events) => {
+                if !is_well {
+                    let _ = live.told.send(stream::message("well", &json!({})));
+                }
+                is_well = true;
+                for event in &events {
+                    live.tell(stream::message("stored", event));
+                }
+            }
+            Err(error) => {
+                is_well = false;
+                let trouble = json!({ "detail": format!("{error:#}") });
+                let _ = live.told.send(stream::message("trouble", &trouble));
+            }
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}

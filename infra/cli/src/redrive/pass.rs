@@ -1,0 +1,275 @@
+//! One pass over the dead letters, to look at them or to send them where they came from.
+//!
+//! 1. A letter is deleted only after SQS holds the copy that was sent. Killed in between, it is sent again by the
+//!    next redrive: a repeat, which the consumer, and whoever listens on the bus, take for what it is.
+//! 2. What stays is made visible again at the end, whatever the end is, and by SQS after five minutes when this
+//!    program is killed.
+//! 3. A letter that comes again in the same pass is known by its id: it is not sent a second time.
+//! 4. What was queued after the pass began stays: a message that fails again at once would go round and round.
+//! 5. Memory is bounded: at most [`HELD_MAX`] handles of what stays are kept, and no body longer than its call.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::letter::Letter;
+use super::letters::{Letters, Received};
+use super::{DeadLetters, Wanted};
+
+/// The most letters that are hidden from others at once. SQS allows 120,000 of a queue.
+pub(super) const HELD_MAX: usize = 10_000;
+
+/// The most letters that are told one by one.
+const TOLD_MAX: usize = 100;
+
+/// After so many calls in a row that gave nothing new, or of which nothing was taken, a pass ends.
+const IN_VAIN_MAX: u32 = 3;
+
+/// A pass ends when so many letters were sent that cannot be deleted: each will be sent again.
+const UNDELETED_MAX: usize = 30;
+
+/// What lies in a dead letter queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Look {
+    /// How many are asked for, and can go back to their queue.
+    pub wanted: u64,
+    /// How many others there are.
+    pub other: u64,
+    /// How many of the others cannot go back, see [`Letter::stuck`].
+    pub stuck: u64,
+    /// Whether there are more than one look takes, or it was stopped.
+    pub is_part: bool,
+    /// All of them, by type.
+    pub by_type: BTreeMap<String, u64>,
+    /// All of them, by the time since they were queued first.
+    pub by_age: BTreeMap<&'static str, u64>,
+    /// The first of them, up to 100.
+    pub letters: Vec<Letter>,
+}
+
+/// What became of the letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// Sent to their queue.
+    pub moved: u64,
+    /// Of these, those that could not be deleted here: the next redrive sends them once more.
+    pub twice: u64,
+    /// Wanted, but not sent: SQS did not take them.
+    pub failed: u64,
+    /// Not wanted, or over the limit.
+    pub left: u64,
+    /// Why calls failed, and how often.
+    pub reasons: BTreeMap<String, u64>,
+    /// Whether there is more than one pass takes, or it was stopped.
+    pub is_part: bool,
+}
+
+/// Letters that stay, by their id, with what they are given back by.
+#[derive(Default)]
+struct Held(HashMap<String, String>);
+
+impl Held {
+    /// Whether the letter is known; then its newest handle is kept.
+    fn knows(&mut self, received: &Received) -> bool {
+        let known = self.0.get_mut(&received.id);
+        known.map(|handle| handle.clone_from(&received.handle)).is_some()
+    }
+
+    fn keep(&mut self, received: Received) {
+        self.0.insert(received.id, received.handle);
+    }
+
+    fn handles(&self) -> Vec<&str> {
+        self.0.values().map(String::as_str).collect()
+    }
+}
+
+/// Looks at all letters, and gives all back.
+pub(super) async fn look(
+    dead: &DeadLetters,
+    wanted: &Wanted,
+    now: Timestamp,
+    heard: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> anyhow::Result<Look> {
+    let (mut look, mut held) = (Look::default(), Held::default());
+    let result = look_on(dead, wanted, now, heard, &mut look, &mut held).await;
+    dead.letters.give_back(&held.handles()).await;
+    result.map(|()| look)
+}
+
+async fn look_on(
+    dead: &DeadLetters,
+    wanted: &Wanted,
+    now: Timestamp,
+    heard: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    look: &mut Look,
+    held: &mut Held,
+) -> anyhow::Result<()> {
+    let mut in_vain = 0;
+    while in_vain < IN_VAIN_MAX {
+        if held.0.len() >= HELD_MAX || heard(look.wanted + look.other).is_break() {
+            look.is_part = true;
+            break;
+        }
+        let received = dead.letters.receive().await?;
+        if received.is_empty() {
+            break;
+        }
+        in_vain += 1;
+        for received in received {
+            if held.knows(&received) {
+                continue;
+            }
+            in_vain = 0;
+            let letter = Letter::of(&received, dead.which, &dead.table, wanted).await;
+            held.keep(received);
+            look.count(letter?, now);
+        }
+    }
+    look.wanted = look.wanted.min(wanted.limit.unwrap_or(u64::MAX));
+    Ok(())
+}
+
+impl Look {
+    fn count(&mut self, letter: Letter, now: Timestamp) {
+        *if letter.is_wanted { &mut self.wanted } else { &mut self.other } += 1;
+        self.stuck += u64::from(letter.stuck.is_some());
+        *self.by_type.entry(letter.kind.clone()).or_default() += 1;
+        *self.by_age.entry(letter.age(now)).or_default() += 1;
+        if self.letters.len() < TOLD_MAX {
+            self.letters.push(letter);
+        }
+    }
+}
+
+/// A pass that sends.
+pub(super) struct Sending<'a> {
+    dead: &'a DeadLetters,
+    wanted: &'a Wanted,
+    most: u64,
+    began: Timestamp,
+    in_vain: u32,
+    held: Held,
+    /// Sent, and still to be deleted.
+    sent: Held,
+    moved: Moved,
+}
+
+impl<'a> Sending<'a> {
+    /// A pass over what was queued before `began`, that sends at most as many as `most`.
+    pub(super) fn new(dead: &'a DeadLetters, wanted: &'a Wanted, most: u64, began: Timestamp) -> Self {
+        let (held, sent) = (Held::default(), Held::default());
+        Self { dead, wanted, most, began, in_vain: 0, held, sent, moved: Moved::default() }
+    }
+
+    /// How far it is.
+    pub(super) fn moved(&self) -> &Moved {
+        &self.moved
+    }
+
+    /// One step: receives up to ten, sends, deletes. Says whether to go on.
+    pub(super) async fn step(&mut self) -> anyhow::Result<bool> {
+        if self.moved.moved >= self.most {
+            return Ok(false);
+        }
+        if self.held.0.len() >= HELD_MAX {
+            self.moved.is_part = true;
+            return Ok(false);
+        }
+        let received = self.letters().receive().await?;
+        if received.is_empty() {
+            return Ok(false);
+        }
+        let (mut due, mut streams) = (Vec::new(), Vec::new());
+        let mut received = received.into_iter();
+        while let Some(next) = received.next() {
+            if self.sent.knows(&next) || self.held.knows(&next) {
+                continue;
+            }
+            let letter = match Letter::of(&next, self.dead.which, &self.dead.table, self.wanted).await {
+                Ok(letter) => letter,
+                Err(error) => {
+                    let streams = streams.into_iter().map(|(letter, _)| letter);
+                    let all = due.into_iter().chain(streams).chain([next]).chain(received);
+                    all.for_each(|letter| self.held.keep(letter));
+                    return Err(error);
+                }
+            };
+            let is_over = self.moved.moved + (due.len() + streams.len()) as u64 >= self.most;
+            match letter.span {
+                _ if !letter.is_wanted || is_over || next.sent_at >= self.began => {
+                    self.moved.left += 1;
+                    self.held.keep(next);
+                }
+                None => due.push(next),
+                Some(span) => streams.push((next, span)),
+            }
+        }
+        self.send(due, streams).await
+    }
+
+    async fn send(
+        &mut self,
+        mut due: Vec<Received>,
+        streams: Vec<(Received, (Timestamp, Timestamp))>,
+    ) -> anyhow::Result<bool> {
+        let mut told = self.letters().send(&due).await;
+        for (letter, span) in streams {
+            told.push(self.dead.spread(span).await);
+            due.push(letter);
+        }
+        let is_in_vain = !due.is_empty() && told.iter().all(Result::is_err);
+        self.in_vain = if is_in_vain { self.in_vain + 1 } else { 0 };
+        for (letter, told) in due.into_iter().zip(told) {
+            match told {
+                Ok(()) => {
+                    self.moved.moved += 1;
+                    self.sent.keep(letter);
+                }
+                Err(why) => {
+                    self.moved.failed += 1;
+                    *self.moved.reasons.entry(format!("not sent: {why}")).or_default() += 1;
+                    self.held.keep(letter);
+                }
+            }
+        }
+        self.delete().await;
+        Ok(self.in_vain < IN_VAIN_MAX && self.sent.0.len() < UNDELETED_MAX)
+    }
+
+    /// Deletes all that was sent; what cannot be is tried again with the next.
+    async fn delete(&mut self) {
+        let sent = std::mem::take(&mut self.sent.0);
+        let handles: Vec<&str> = sent.values().map(String::as_str).collect();
+        let told = self.letters().delete(&handles).await;
+        self.moved.twice = 0;
+        for ((id, handle), told) in sent.iter().zip(told) {
+            if let Err(why) = told {
+                self.moved.twice += 1;
+                *self.moved.reasons.entry(format!("not deleted: {why}")).or_default() += 1;
+                self.sent.0.insert(id.clone(), handle.clone());
+            }
+        }
+    }
+
+    /// Gives back what stays.
+    pub(super) async fn end(mut self) -> Moved {
+        if !self.sent.0.is_empty() {
+            self.delete().await;
+        }
+        self.letters().give_back(&self.held.handles()).await;
+        self.letters().give_back(&self.sent.handles()).await;
+        self.moved
+    }
+
+    /// Stops it before its end.
+    pub(super) fn stop(&mut self) {
+        self.moved.is_part = true;
+    }
+
+    fn letters(&self) -> &'a Letters {
+        &self.dead.letters
+    }
+}
