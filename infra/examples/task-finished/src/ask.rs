@@ -1,0 +1,101 @@
+//! The receiver's read API, asked with a request that is signed as every AWS request is (SigV4).
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_types::SdkConfig;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+/// How long an answer may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The API behind the receiver's output `BackendUrl`.
+pub(crate) struct ReadApi {
+    sdk: SdkConfig,
+    url: String,
+}
+
+/// What is known of a user, as far as it matters here. All of it: `GET /v1/openapi.json`.
+#[derive(Deserialize)]
+pub(crate) struct User {
+    #[serde(default)]
+    pub(crate) accounts: Vec<Account>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Account {
+    #[serde(rename = "account")]
+    pub(crate) id: String,
+    pub(crate) status: String,
+    #[serde(default)]
+    revoked_at: Option<String>,
+}
+
+impl Account {
+    /// Whether the user still lets their data be used.
+    pub(crate) fn may_be_decided_on(&self) -> bool {
+        self.revoked_at.is_none() && self.status != "DISCONNECTED"
+    }
+}
+
+impl ReadApi {
+    pub(crate) fn new(sdk: SdkConfig, url: String) -> Self {
+        Self { sdk, url }
+    }
+
+    /// What is known of a user now; none of one who is not known (any more).
+    pub(crate) async fn user(&self, id: &str) -> anyhow::Result<Option<User>> {
+        let url = format!("{}/v1/users/{}", self.url, utf8_percent_encode(id, NON_ALPHANUMERIC));
+        let request = self.signed(&url).await.context("the request cannot be signed")?;
+        let ask = move || -> anyhow::Result<_> {
+            let config =
+                ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
+            let mut answer = ureq::Agent::from(config.build()).run(request)?;
+            match answer.status().as_u16() {
+                200 => Ok(Some(serde_json::from_str(&answer.body_mut().read_to_string()?)?)),
+                404 => Ok(None),
+                status => bail!("the status is {status}"),
+            }
+        };
+        tokio::task::spawn_blocking(ask).await?.context("the read API did not tell of a user")
+    }
+
+    async fn signed(&self, url: &str) -> anyhow::Result<ureq::http::Request<()>> {
+        let credentials = self.sdk.credentials_provider().context("no credentials")?;
+        let identity = credentials.provide_credentials().await?.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(self.sdk.region().context("no region")?.as_ref())
+            .name("execute-api")
+            .time(self.sdk.time_source().context("no clock")?.now())
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let unsigned = SignableRequest::new("GET", url, std::iter::empty(), SignableBody::Bytes(b""))?;
+        let (signature, _) = sign(unsigned, &params)?.into_parts();
+        let mut request = ureq::http::Request::get(url);
+        for (name, value) in signature.headers() {
+            request = request.header(name, value);
+        }
+        Ok(request.body(())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_back_is_not_decided_on() {
+        let may = |account: &str| serde_json::from_str::<Account>(account).unwrap().may_be_decided_on();
+        assert!(may(r#"{"account":"a-1","status":"CONNECTED","providers":[]}"#));
+        // Events come in no order: that it is connected may not have been seen yet.
+        assert!(may(r#"{"account":"a-1","status":"UNKNOWN"}"#));
+        assert!(!may(r#"{"account":"a-1","status":"DISCONNECTED"}"#));
+        assert!(!may(r#"{"account":"a-1","status":"CONNECTED","revoked_at":"2026-03-01T10:00:00Z"}"#));
+    }
+}
