@@ -151,13 +151,18 @@ pub(crate) fn failing(status: u16, code: &'static str) -> SdkConfig {
 /// An empty table of this test's own, and a client for looking behind it. The server lives as long as
 /// the test's runtime.
 pub(crate) async fn table() -> (Table, aws_sdk_dynamodb::Client) {
+    let sdk = database().await;
+    (Table::new(&sdk, "table"), aws_sdk_dynamodb::Client::new(&sdk))
+}
+
+/// The same for any client: the table is called `table`, and has its stream.
+pub(crate) async fn database() -> SdkConfig {
     let database = dynoxide::Database::memory().unwrap();
     database.create_table(serde_json::from_value(create_table()).unwrap()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(dynoxide::server::serve_on(listener, database));
-    let sdk = sdk(&endpoint);
-    (Table::new(&sdk, "table"), aws_sdk_dynamodb::Client::new(&sdk))
+    sdk(&endpoint)
 }
 
 /// The template's table, as `CreateTable` takes it.
@@ -166,13 +171,11 @@ fn create_table() -> Value {
     let mut properties = template["Resources"]["Table"]["Properties"].clone();
     let table = properties.as_object_mut().unwrap();
     table.insert("TableName".to_owned(), json!("table"));
-    for not_of_create_table in [
-        "PointInTimeRecoverySpecification",
-        "SSESpecification",
-        "TimeToLiveSpecification",
-        "StreamSpecification",
-    ] {
+    for not_of_create_table in
+        ["PointInTimeRecoverySpecification", "SSESpecification", "TimeToLiveSpecification"]
+    {
         table.remove(not_of_create_table).unwrap();
     }
+    table["StreamSpecification"]["StreamEnabled"] = json!(true);
     properties
 }

@@ -8,11 +8,14 @@
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
 //! | `callbacks` | what browsers say is kept once, changes nothing of the server's, and is refused where it must be | SQLite, built in |
+//! | `publish` | every stored event gets on the bus, whatever fails, and nothing personal does | SQLite, built in |
+//! | `live` | pages hear of their user's changes, and of nobody else's, whatever breaks | SQLite, built in |
 //! | `query` | what the read API tells and refuses, that who follows it misses nothing, and that its OpenAPI document is true | SQLite, built in; Python 3 for schemathesis, or says that it is not there |
 //! | `registration` | exactly one right registration at Smile, and a rotation that refuses nothing | nothing |
 //! | `template` | template and code are held together | nothing |
 //! | `samconfig` | what `sam` does without flags | nothing |
 //! | `observability` | alarms, dashboard, runbook and metrics are held together | nothing |
+//! | `operations` | what operators do is written down, and tail misses nothing | SQLite, built in |
 //! | `personal` | nothing personal gets into a log, whatever fails | the functions' binaries, which it builds |
 //! | `deployed` | the template on the local cloud, with IAM switched on | Python 3; installs the rest |
 //! | `failing` | what fails comes again, alone | SQLite, built in |
@@ -27,9 +30,12 @@ mod failing;
 mod golden;
 mod histories;
 mod kept;
+mod live;
 mod observability;
+mod operations;
 mod personal;
 mod process;
+mod publish;
 mod query;
 mod receiver;
 mod refused;

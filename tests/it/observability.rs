@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
+use shared::event::EventType;
 use shared::metrics::{Count, Metric, NAMESPACE};
 
 use crate::support::{it_dir, read_json};
@@ -52,15 +53,19 @@ fn named(name: &str) -> String {
         "CallbackDeadLetterQueue.QueueName" => format!("{STACK}-callback-dead-letters"),
         "LinkFunction" => format!("{STACK}-link"),
         "QueryFunction" => format!("{STACK}-query"),
+        "LiveFunction" => format!("{STACK}-live"),
+        "PushFunction" => format!("{STACK}-push"),
+        "PushDeadLetterQueue.QueueName" => format!("{STACK}-push-dead-letters"),
+        "PublishFunction" | "PublishRetryQueue.QueueName" => format!("{STACK}-publish"),
+        "PublishDeadLetterQueue.QueueName" => format!("{STACK}-publish-dead-letters"),
         // Function and queue share their name.
         "WebhookFunction" | "WebhookQueue.QueueName" => format!("{STACK}-webhook"),
         "WebhookDeadLetterQueue.QueueName" => format!("{STACK}-webhook-dead-letters"),
         "RunbookUrl" => "infra/runbook.md".to_owned(),
         "SilenceMinutes" => "30".to_owned(),
         "AlarmTopic" => "topic".to_owned(),
-        "AWS::AccountId" | "AWS::Partition" | "AWS::Region" | "BackendApi" | "CallbackApi" | "WebhookApi" => {
-            name.to_owned()
-        }
+        "AWS::AccountId" | "AWS::Partition" | "AWS::Region" | "BackendApi" | "CallbackApi" | "LiveApi"
+        | "WebhookApi" => name.to_owned(),
         other => panic!("{other} has no value here yet"),
     }
 }
@@ -165,15 +170,15 @@ fn anchor(heading: &str) -> String {
 fn every_alarm_watches_a_series_that_is_written() {
     let template = template();
     let written = written();
-    // What AWS itself writes (developer guides of SQS, Lambda and API Gateway's HTTP APIs).
+    // What AWS itself writes (developer guides of SQS, Lambda and API Gateway's HTTP and WebSocket APIs).
     let by_aws = [
         (
             "AWS/SQS",
             "QueueName",
             &["ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"][..],
         ),
-        ("AWS/Lambda", "FunctionName", &["Errors", "Throttles"]),
-        ("AWS/ApiGateway", "ApiId", &["4xx", "5xx"]),
+        ("AWS/Lambda", "FunctionName", &["Errors", "IteratorAge", "Throttles"]),
+        ("AWS/ApiGateway", "ApiId", &["4xx", "5xx", "ExecutionError"]),
     ];
     for (name, alarm) in alarms(&template) {
         let series = watched(alarm);
@@ -199,7 +204,8 @@ fn every_alarm_watches_a_series_that_is_written() {
         unwatched,
         // Strangers' requests alarm when there are many (gateway-client-errors); `Stored` falls behind
         // `Received` when the queue ages; an unknown type is stored and waits for a newer version. What anybody's
-        // browser can cause wakes nobody.
+        // browser can cause wakes nobody. What is not on the bus ages in the stream, or is refused; what no page was told of fails an
+        // invocation.
         [
             "RejectedSource",
             "CallbackReceived",
@@ -207,7 +213,11 @@ fn every_alarm_watches_a_series_that_is_written() {
             "Linked",
             "Stored",
             "Unfolded",
-            "CallbackQuarantined"
+            "CallbackQuarantined",
+            "Published",
+            "LiveConnected",
+            "Pushed",
+            "PushFailed"
         ]
     );
     // Sightings are words of the code.
@@ -268,7 +278,7 @@ fn every_alarm_is_told_means_something_and_stands_in_the_runbook() {
         assert!(period * periods.unwrap_or(most) <= 86_400, "{name}");
         assert!(alarm.get("Metrics").is_none(), "{name}: the local cloud refuses metric maths");
     }
-    assert_eq!(slugs.len(), 32);
+    assert_eq!(slugs.len(), 44);
     // Sections that are no alarm's.
     let others: Vec<&str> =
         sections.keys().map(String::as_str).filter(|section| !slugs.contains(*section)).collect();
@@ -361,7 +371,7 @@ fn directive_text<'a>(name: &Value, directive: &'a Value) -> &'a str {
 
 #[test]
 fn every_outcome_writes_lines_that_cloudwatch_reads() {
-    use shared::event::{EventType, Unreadable};
+    use shared::event::Unreadable;
     use shared::id::EventId;
     use shared::table::{Reason, Stored};
     use shared::verify::Refused;
@@ -422,6 +432,9 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
         ("register", register),
         ("callback", callbacks()),
         ("link", links()),
+        ("publish", published(&types)),
+        ("live", lives()),
+        ("push", push::Pushed { told: 1, gone: 1, failed: 1 }.counts().collect()),
     ] {
         for count in counts {
             let line = count.line(function, now);
@@ -436,6 +449,20 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
         .flat_map(|metric| metric.functions().iter().map(move |function| (*metric, *function)))
         .collect();
     assert_eq!(seen, all, "the table says what is counted");
+}
+
+/// What the publish function counts.
+fn published(types: &[EventType]) -> Vec<Count> {
+    let published = types.iter().map(|kind| kind.metric_word().to_owned()).collect();
+    publish::Outcome { published, deferred: 1, ..Default::default() }.counts()
+}
+
+/// What the live function counts.
+fn lives() -> Vec<Count> {
+    use live::{Outcome, Why};
+
+    let refused = Why::ALL.map(Outcome::Refused);
+    [Outcome::Connected, Outcome::Unavailable].into_iter().chain(refused).flat_map(Outcome::counts).collect()
 }
 
 /// What the callback function counts.
@@ -489,12 +516,17 @@ fn links() -> Vec<Count> {
 }
 
 #[test]
-fn the_alarm_on_links_watches_a_reason_of_the_code() {
-    let alarm = &template()["Resources"]["LinkRefusedAlarm"]["Properties"];
-    let (_, reason) = &watched(alarm).2[1];
-    assert!(
-        links().iter().any(|count| count.metric == Metric::LinkRefused && count.by.as_ref() == Some(reason))
-    );
+fn an_alarm_on_refusals_watches_a_reason_of_the_code() {
+    for (alarm, counts, metric) in [
+        ("LinkRefusedAlarm", links(), Metric::LinkRefused),
+        ("LiveUnavailableAlarm", lives(), Metric::LiveRefused),
+    ] {
+        let (_, reason) = &watched(&template()["Resources"][alarm]["Properties"]).2[1];
+        assert!(
+            counts.iter().any(|count| count.metric == metric && count.by.as_ref() == Some(reason)),
+            "{alarm}"
+        );
+    }
 }
 
 #[test]

@@ -46,7 +46,8 @@ fn binary(name: &str) -> PathBuf {
         return function.unwrap().artefact(&folder);
     }
     let folder = BUILT.get_or_init(|| {
-        let functions = ["webhook", "consumer", "register", "callback", "link", "query"];
+        let functions =
+            ["webhook", "consumer", "register", "callback", "link", "query", "publish", "live", "push"];
         let build: Vec<&str> = ["build", "--locked", "--quiet"]
             .into_iter()
             .chain(functions.into_iter().flat_map(|name| ["--bin", name]))

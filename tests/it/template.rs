@@ -50,7 +50,22 @@ fn functions_are_given_the_variables_that_they_read() {
     assert_eq!(given("CallbackFunction"), read(&callback::Config::VARIABLES));
     assert_eq!(given("LinkFunction"), read(&link::Config::VARIABLES));
     assert_eq!(given("QueryFunction"), read(&query::Config::VARIABLES));
-    assert_eq!(functions.len(), 6, "another function needs a line here");
+    assert_eq!(given("PublishFunction"), read(&publish::Config::VARIABLES));
+    assert_eq!(given("LiveFunction"), read(&live::Config::VARIABLES));
+    assert_eq!(given("PushFunction"), read(&push::Config::VARIABLES));
+    assert_eq!(functions.len(), 9, "another function needs a line here");
+}
+
+/// The function that an integration calls, by its alias.
+fn function_of(integration: &Value) -> &str {
+    let uri = &integration["IntegrationUri"];
+    let by_path = || {
+        let path = uri["Fn::Sub"][0].as_str().unwrap();
+        assert!(path.ends_with(":lambda:path/2015-03-31/functions/${Function}/invocations"), "{path}");
+        uri["Fn::Sub"][1]["Function"]["Ref"].as_str().unwrap()
+    };
+    let alias = uri["Ref"].as_str().unwrap_or_else(by_path);
+    alias.strip_suffix(".Alias").unwrap()
 }
 
 /// Every route of an HTTP API, and the binary behind it: path and binary.
@@ -59,8 +74,7 @@ fn routes(template: &Value) -> BTreeMap<String, String> {
     let binary = |route: &Value| {
         let target = route["Target"]["Fn::Sub"].as_str().unwrap();
         let integration = target.strip_prefix("integrations/${").unwrap().strip_suffix('}').unwrap();
-        let alias = integrations[integration]["IntegrationUri"]["Ref"].as_str().unwrap();
-        let function = &template["Resources"][alias.strip_suffix(".Alias").unwrap()];
+        let function = &template["Resources"][function_of(integrations[integration])];
         function["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap().to_owned()
     };
     let http = of_type(template, "AWS::ApiGatewayV2::Route").into_values().filter_map(|route| {
@@ -188,16 +202,21 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
             (&integration["ApiId"], &integration["IntegrationType"]),
             (&route["ApiId"], &json!("AWS_PROXY"))
         );
-        assert_eq!(integration["PayloadFormatVersion"], "2.0", "{name}");
-        let alias = integration["IntegrationUri"]["Ref"].as_str().unwrap();
-        let function = &template["Resources"][alias.strip_suffix(".Alias").unwrap()];
+        // A WebSocket API has one form only.
+        let version = if name == "LiveIntegration" { Value::Null } else { json!("2.0") };
+        assert_eq!(integration["PayloadFormatVersion"], version, "{name}");
+        let function = &template["Resources"][function_of(integration)];
         function["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap().to_owned()
     };
     let mut served = BTreeMap::new();
     let mut routes = BTreeMap::new();
     for (name, route) in of_type(&template, "AWS::ApiGatewayV2::Route") {
         let (key, api) = (route["RouteKey"].as_str().unwrap(), route["ApiId"]["Ref"].as_str().unwrap());
-        served.insert(key.split_once(' ').unwrap().1.to_owned(), function(route));
+        let function = function(route);
+        match key.split_once(' ') {
+            Some((_, path)) => drop(served.insert(path.to_owned(), function)),
+            None => assert_eq!(function, "live", "{name}"),
+        }
         // Who may call without credentials of AWS's or an issuer's: whom the function checks itself.
         match api {
             "BackendApi" => {
@@ -225,6 +244,11 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
             ("OPTIONS /v1/callbacks", "CallbackApi"),
             ("GET /v1/wink-events.js", "CallbackApi"),
             ("GET /v1/wink-events.mjs", "CallbackApi"),
+            ("GET /v1/wink-live.js", "CallbackApi"),
+            ("GET /v1/wink-live.mjs", "CallbackApi"),
+            ("$connect", "LiveApi"),
+            ("$default", "LiveApi"),
+            ("$disconnect", "LiveApi"),
             ("POST /v1/links", "BackendApi"),
             ("POST /v1/links/{userId}/refresh", "BackendApi"),
             ("GET /v1/users/{id}", "BackendApi"),
@@ -265,7 +289,9 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
     let outputs = &template["Outputs"];
     let variables =
         &of_type(&template, "AWS::Serverless::Function")["LinkFunction"]["Environment"]["Variables"];
-    for (output, variable) in [("CallbackUrl", "CALLBACK_URL"), ("ScriptUrl", "SCRIPT_URL")] {
+    for (output, variable) in
+        [("CallbackUrl", "CALLBACK_URL"), ("LiveUrl", "LIVE_URL"), ("ScriptUrl", "SCRIPT_URL")]
+    {
         assert_eq!(outputs[output]["Value"], variables[variable], "{output}");
     }
 }
@@ -277,6 +303,7 @@ fn browsers_use_up_nothing_of_the_webhooks() {
     let rate = |stage: &str| stages[stage]["DefaultRouteSettings"]["ThrottlingRateLimit"].clone();
     assert_eq!(rate("WebhookStage"), json!({ "Ref": "ThrottleRate" }));
     assert_eq!(rate("CallbackStage"), json!({ "Ref": "CallbackThrottleRate" }));
+    assert_eq!(rate("LiveStage"), json!({ "Ref": "LiveThrottleRate" }));
     let source = of_type(&template, "AWS::Lambda::EventSourceMapping")["CallbackEventSource"];
     let concurrency = &source["ScalingConfig"]["MaximumConcurrency"]["Fn::If"];
     assert_eq!(*concurrency, json!(["OnAws", { "Ref": "CallbackConcurrency" }, 2]));
@@ -300,15 +327,21 @@ fn time_outs_end_inside_each_other() {
     let link = 3 * link::PATIENCE.operation + 2 * link::CALL;
     assert!(link.as_secs() < time_out("LinkFunction"));
     assert!(query::WITHIN.as_secs() < time_out("QueryFunction"));
+    assert!((live::CALLS * live::PATIENCE.operation).as_secs() < time_out("LiveFunction"));
+    assert!((push::CALLS * push::PATIENCE.operation).as_secs() < time_out("PushFunction"));
     for (name, integration) in of_type(&template, "AWS::ApiGatewayV2::Integration") {
-        let function = integration["IntegrationUri"]["Ref"].as_str().unwrap().strip_suffix(".Alias").unwrap();
+        let function = function_of(integration);
         let waited = seconds(&integration["TimeoutInMillis"]);
         // API Gateway takes 30 seconds at most for an HTTP API.
         assert!(waited > 1000 * time_out(function) && waited <= 30_000, "{name}");
     }
     let queues = of_type(&template, "AWS::SQS::Queue");
-    for queue in ["WebhookQueue", "CallbackQueue"] {
-        assert!(seconds(&queues[queue]["VisibilityTimeout"]) >= 6 * time_out("ConsumerFunction"), "{queue}");
+    for (queue, function) in [
+        ("WebhookQueue", "ConsumerFunction"),
+        ("CallbackQueue", "ConsumerFunction"),
+        ("PublishRetryQueue", "PublishFunction"),
+    ] {
+        assert!(seconds(&queues[queue]["VisibilityTimeout"]) >= 6 * time_out(function), "{queue}");
     }
 }
 
@@ -342,11 +375,14 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
     let queues = of_type(&template, "AWS::SQS::Queue");
     let (dead, live): (Vec<_>, Vec<_>) =
         queues.iter().partition(|(name, _)| name.ends_with("DeadLetterQueue"));
-    assert_eq!((dead.len(), live.len()), (2, 2));
+    // What is to be pushed comes by no queue.
+    assert_eq!((dead.len(), live.len()), (4, 3));
     for (name, queue) in live {
         let target = &queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"];
         let letters = &queues[target[0].as_str().unwrap()];
-        assert_eq!(seconds(&queue["RedrivePolicy"]["maxReceiveCount"]), 5, "{name}");
+        // Two hours for the bus.
+        let times = if *name == "PublishRetryQueue" { 20 } else { 5 };
+        assert_eq!(seconds(&queue["RedrivePolicy"]["maxReceiveCount"]), times, "{name}");
         assert!(
             seconds(&letters["MessageRetentionPeriod"]) >= seconds(&queue["MessageRetentionPeriod"]),
             "{name}"
@@ -365,9 +401,23 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
     for (name, source) in of_type(&template, "AWS::Lambda::EventSourceMapping") {
         sources += 1;
         assert_eq!(source["FunctionResponseTypes"][0], "ReportBatchItemFailures", "{name}");
-        assert_eq!(source["BatchSize"], 10, "{name}");
+        let is_stream = name == "PublishStreamSource";
+        assert_eq!(source["BatchSize"], if is_stream { 100 } else { 10 }, "{name}");
+        if is_stream {
+            // From the horizon, so that nothing is skipped between the table's making and this.
+            assert_eq!(source["StartingPosition"], "TRIM_HORIZON");
+            // It is tried until shortly before the stream has no more of it.
+            let age = seconds(&source["MaximumRecordAgeInSeconds"]);
+            assert!((3600 * 12..3600 * 24).contains(&age) && source["MaximumRetryAttempts"].is_null());
+            let filter = &source["FilterCriteria"]["Filters"];
+            let filter: Value = serde_json::from_str(filter[0]["Pattern"].as_str().unwrap()).unwrap();
+            assert_eq!(
+                filter,
+                json!({ "eventName": ["INSERT"], "dynamodb": { "Keys": { "sk": { "S": ["EVENT"] } } } })
+            );
+        }
     }
-    assert_eq!(sources, 2);
+    assert_eq!(sources, 4);
 }
 
 /// `Sid: actions on resource`, one line a statement.
@@ -440,7 +490,7 @@ fn no_value() -> Value {
 fn every_function_may_do_what_it_needs_and_no_more() {
     let template = template();
     let roles = of_type(&template, "AWS::IAM::Role");
-    assert_eq!(roles.len(), 7);
+    assert_eq!(roles.len(), 10);
     let (always, with_key) = may(roles["WebhookRole"]);
     assert_eq!(
         always,
@@ -512,10 +562,25 @@ fn every_function_may_do_what_it_needs_and_no_more() {
         ]
     );
     assert_eq!(with_key, [r#"Key: kms:Decrypt kms:DescribeKey on "KmsKeyArn""#]);
+    let (always, with_key) = may(roles["PublishRole"]);
+    assert_eq!(
+        always,
+        [
+            r#"Stream: dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator dynamodb:ListStreams on ["Restored",{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}/stream/*"},{"Fn::Sub":"${Table.Arn}/stream/*"}]"#,
+            r#"Table: dynamodb:GetItem on ["Restored",{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}"},{"Fn::GetAtt":["Table","Arn"]}]"#,
+            r#"Bus: events:PutEvents on ["EventBus","Arn"]"#,
+            r#"Retry: sqs:SendMessage sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes on ["PublishRetryQueue","Arn"]"#,
+            r#"DeadLetters: sqs:SendMessage on ["PublishDeadLetterQueue","Arn"]"#,
+            r#"Log: logs:CreateLogStream logs:PutLogEvents on ["PublishLogGroup","Arn"]"#,
+            "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *",
+        ]
+    );
+    assert_eq!(with_key, [r#"Key: kms:Decrypt kms:DescribeKey kms:GenerateDataKey on "KmsKeyArn""#]);
+    of_live_and_push(&roles);
     // CodeDeploy: the aliases of these functions, by name, and a look at the account's alarms.
     let (always, with_key) = may(roles["RolloutRole"]);
     let arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}";
-    let functions = ["webhook", "consumer", "callback", "link", "query"];
+    let functions = ["webhook", "consumer", "callback", "link", "query", "publish", "live", "push"];
     let functions =
         functions.map(|function| format!("\"{arn}-{function}\" \"{arn}-{function}:live\"")).join(" ");
     assert_eq!(
@@ -531,6 +596,85 @@ fn every_function_may_do_what_it_needs_and_no_more() {
     for function in of_type(&template, "AWS::Serverless::Function").values() {
         assert!(function.get("Policies").is_none(), "what a function may do stands in its role");
     }
+}
+
+/// What may be done with connections: nothing else of the table, and no other API.
+fn of_live_and_push(roles: &BTreeMap<&str, &Value>) {
+    let table = r#"["Restored",{"Fn::Sub":"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${RestoredTable}"},{"Fn::GetAtt":["Table","Arn"]}]"#;
+    let api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${LiveApi}/live";
+    let key = "kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey kms:ReEncryptFrom kms:ReEncryptTo";
+    let (always, with_key) = may(roles["LiveRole"]);
+    let manage = "execute-api:ManageConnections";
+    assert_eq!(
+        always,
+        [
+            r#"Secret: secretsmanager:GetSecretValue on ["SessionSecret","Id"]"#.to_owned(),
+            format!(
+                "Table: dynamodb:BatchWriteItem dynamodb:ConditionCheckItem dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query on {table}"
+            ),
+            format!("Connections: {manage} on \"{api}/POST/@connections/*\" \"{api}/DELETE/@connections/*\""),
+            r#"Log: logs:CreateLogStream logs:PutLogEvents on ["LiveLogGroup","Arn"]"#.to_owned(),
+            "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *".to_owned(),
+        ]
+    );
+    assert_eq!(with_key, [format!("Key: {key} on \"KmsKeyArn\"")]);
+    let (always, with_key) = may(roles["PushRole"]);
+    assert_eq!(
+        always,
+        [
+            format!("Table: dynamodb:DeleteItem dynamodb:PutItem dynamodb:Query on {table}"),
+            format!("Connections: {manage} on \"{api}/POST/@connections/*\""),
+            r#"DeadLetters: sqs:SendMessage on ["PushDeadLetterQueue","Arn"]"#.to_owned(),
+            r#"Log: logs:CreateLogStream logs:PutLogEvents on ["PushLogGroup","Arn"]"#.to_owned(),
+            "Trace: xray:PutTraceSegments xray:PutTelemetryRecords on *".to_owned(),
+        ]
+    );
+    assert_eq!(with_key, [format!("Key: {key} on \"KmsKeyArn\"")]);
+    for (role, statement) in [("LiveRole", 1), ("PushRole", 0)] {
+        let statement = &roles[role]["Policies"][0]["PolicyDocument"]["Statement"][statement];
+        assert_eq!(
+            statement["Condition"],
+            json!({ "ForAllValues:StringLike": { "dynamodb:LeadingKeys": ["CONNECTION#*", "LISTENERS#*"] } }),
+            "{role}"
+        );
+    }
+}
+
+#[test]
+fn pages_hear_what_smile_says_until_all_tries_have_failed() {
+    let template = template();
+    let rule = of_type(&template, "AWS::Events::Rule")["PushRule"];
+    assert_eq!(rule["EventBusName"], json!({ "Ref": "EventBus" }));
+    // Not what browsers say, nothing that is nobody's, and no replay.
+    assert_eq!(
+        rule["EventPattern"],
+        json!({
+            "source": ["smile.webhook", "smile.reconcile"],
+            "detail": { "userId": [{ "exists": true }] },
+            "replay-name": [{ "exists": false }],
+        })
+    );
+    let letters = json!({ "Fn::GetAtt": ["PushDeadLetterQueue", "Arn"] });
+    let target = &rule["Targets"][0];
+    assert_eq!(target["Arn"], json!({ "Ref": "PushFunction.Alias" }));
+    assert_eq!(target["DeadLetterConfig"]["Arn"], letters);
+    assert_eq!(target["RetryPolicy"]["MaximumEventAgeInSeconds"], 3600);
+    let tries = &of_type(&template, "AWS::Serverless::Function")["PushFunction"]["EventInvokeConfig"];
+    assert_eq!(tries["DestinationConfig"]["OnFailure"], json!({ "Type": "SQS", "Destination": letters }));
+    // The most that Lambda makes.
+    assert_eq!(
+        (&tries["MaximumRetryAttempts"], &tries["MaximumEventAgeInSeconds"]),
+        (&json!(2), &json!(3600))
+    );
+    // API Gateway's one stage is what page and functions are told.
+    let stage = of_type(&template, "AWS::ApiGatewayV2::Stage")["LiveStage"];
+    assert_eq!(stage["StageName"], "live");
+    let functions = of_type(&template, "AWS::Serverless::Function");
+    let told = |function: &str| &functions[function]["Environment"]["Variables"]["CONNECTIONS_URL"];
+    assert_eq!(told("LiveFunction"), told("PushFunction"));
+    let on_aws = &told("PushFunction")["Fn::If"][1];
+    let url = "https://${LiveApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/live";
+    assert_eq!(*on_aws, json!({ "Fn::Sub": url }));
 }
 
 /// The names under `Ref` and in `Fn::Sub`, wherever they stand, and those that an `Fn::If` goes by.
@@ -573,12 +717,18 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
     let alias = |function: &str| json!({ "Ref": format!("{function}Function.Alias") });
     let (integrations, permissions) =
         (of_type(&template, "AWS::ApiGatewayV2::Integration"), of_type(&template, "AWS::Lambda::Permission"));
-    for function in ["Webhook", "Callback", "Link", "Query"] {
-        let uri = &integrations[&*format!("{function}Integration")]["IntegrationUri"];
-        let called = &permissions[&*format!("{function}Permission")]["FunctionName"];
-        assert_eq!((uri, called), (&alias(function), &alias(function)));
+    for function in ["Webhook", "Callback", "Link", "Query", "Live"] {
+        assert_eq!(
+            function_of(integrations[&*format!("{function}Integration")]),
+            format!("{function}Function")
+        );
+        assert_eq!(permissions[&*format!("{function}Permission")]["FunctionName"], alias(function));
     }
-    assert_eq!((integrations.len(), permissions.len()), (4, 4));
+    // The bus calls one, by its rule.
+    let push = permissions["PushPermission"];
+    assert_eq!((&push["FunctionName"], &push["Principal"]), (&alias("Push"), &json!("events.amazonaws.com")));
+    assert_eq!(push["SourceArn"], json!({ "Fn::GetAtt": ["PushRule", "Arn"] }));
+    assert_eq!((integrations.len(), permissions.len()), (5, 6));
     // Two functions share the back end's API: each may be called for its own routes only.
     for (function, routes) in [("Link", "POST/v1/links*"), ("Query", "GET/v1/*")] {
         let source = permissions[&*format!("{function}Permission")]["SourceArn"]["Fn::Sub"].as_str().unwrap();
@@ -586,7 +736,15 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
     }
     // SAM lets an event source in `Events` call the alias; one outside says so itself.
     let sources = of_type(&template, "AWS::Lambda::EventSourceMapping");
-    assert_eq!((sources.len(), &sources["CallbackEventSource"]["FunctionName"]), (1, &alias("Consumer")));
+    let called = sources.iter().map(|(name, source)| (*name, source["FunctionName"].clone()));
+    assert_eq!(
+        called.collect::<Vec<_>>(),
+        [
+            ("CallbackEventSource", alias("Consumer")),
+            ("PublishRetrySource", alias("Publish")),
+            ("PublishStreamSource", alias("Publish")),
+        ]
+    );
     let parameters = names(&template["Parameters"]);
     for (name, function) in rolled_out(&template) {
         assert_eq!(function["AutoPublishAlias"], "live", "{name}");
@@ -657,7 +815,7 @@ fn a_key_of_ones_own_is_for_all_that_is_kept() {
             kept += 1;
         }
     }
-    assert_eq!(kept, 4 + 2 + 9);
+    assert_eq!(kept, 7 + 2 + 12);
     for (name, queue) in of_type(&template, "AWS::SQS::Queue") {
         // SQS takes one of the two.
         assert_eq!(queue["SqsManagedSseEnabled"], json!({ "Fn::If": ["OwnKey", false, true] }), "{name}");
@@ -714,17 +872,22 @@ fn choices(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
 #[test]
 fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     /// What sits behind `Local`, and why.
-    const LEFT_OUT: [(&str, &str); 5] = [
+    const LEFT_OUT: [(&str, &str); 9] = [
         ("AlarmTopicPolicy", "denies what comes without TLS, as all does on the local cloud"),
-        ("CallbackDeadLetterQueuePolicy", "the same"),
+        ("BusArchive", "the local cloud has none, and refuses the stack"),
+        ("CallbackDeadLetterQueuePolicy", "as the topic's policy"),
         ("CallbackQueuePolicy", "the same"),
+        ("PublishDeadLetterQueuePolicy", "the same"),
+        ("PublishRetryQueuePolicy", "the same"),
+        ("PushDeadLetterQueuePolicy", "the same"),
         ("WebhookDeadLetterQueuePolicy", "the same"),
         ("WebhookQueuePolicy", "the same"),
     ];
     /// What is another value there.
-    const OTHERWISE: [(&str, &str); 9] = [
+    const OTHERWISE: [(&str, &str); 13] = [
         ("/Outputs/BackendUrl/Value", "the local cloud's name for the API is not known everywhere"),
         ("/Outputs/CallbackUrl/Value", "the same"),
+        ("/Outputs/LiveUrl/Value", "the same"),
         ("/Outputs/ScriptUrl/Value", "the same"),
         ("/Outputs/WebhookUrl/Value/Fn::If/2", "the same"),
         (
@@ -732,6 +895,9 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
             "the local cloud takes a parameter for a string here, and stops polling",
         ),
         ("/Resources/LinkFunction/Properties/Environment/Variables/CALLBACK_URL", "as the output"),
+        ("/Resources/LinkFunction/Properties/Environment/Variables/LIVE_URL", "as the output"),
+        ("/Resources/LiveFunction/Properties/Environment/Variables/CONNECTIONS_URL", "as the output"),
+        ("/Resources/PushFunction/Properties/Environment/Variables/CONNECTIONS_URL", "as the output"),
         ("/Resources/LinkFunction/Properties/Environment/Variables/SCRIPT_URL", "as the output"),
         (
             "/Resources/ConsumerFunction/Properties/Events/Webhooks/Properties/ScalingConfig/MaximumConcurrency",
@@ -754,8 +920,11 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     assert_eq!(behind("AlarmsByEmail"), ["AlarmEmailSubscription"].into());
     assert_eq!(behind("WatchesSilence"), ["SilenceAlarm"].into());
     assert_eq!(behind("ByJwt"), ["BackendAuthorizer"].into());
+    // A restored table has a stream only when somebody has switched it on.
+    assert_eq!(behind("Streams"), ["PublishStreamSource"].into());
     // Without Smile's API there is no registration, no link, and so no callback; what is known can be read.
-    let of_smile = ["Callback", "Link", "Regist", "Script", "Session", "UnconfirmedConnections"];
+    let of_smile =
+        ["Callback", "Link", "Live", "Push", "Regist", "Script", "Session", "UnconfirmedConnections"];
     let of_smile: BTreeSet<&str> = resources
         .keys()
         .map(String::as_str)
@@ -765,10 +934,10 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
         .filter(|name| !on_aws.contains(name))
         .collect();
     assert_eq!(behind("KnowsSmile"), of_smile);
-    assert_eq!(of_smile.len(), 37);
+    assert_eq!(of_smile.len(), 62);
     assert!(behind("OwnKey").is_empty() && behind("Restored").is_empty());
     let conditions = names(&template["Conditions"]);
-    assert_eq!(conditions.len(), 9);
+    assert_eq!(conditions.len(), 10);
     let mut all = Vec::new();
     choices(&template, "", &mut all);
     let local: BTreeSet<&str> =
@@ -777,7 +946,7 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     // `Local` is read by that condition and, for CodeDeploy, which the local cloud has not, in the one form
     // that SAM takes: a mapping, per function.
     let text = template.to_string();
-    assert_eq!(text.matches(r#"{"Ref":"Local"}"#).count(), 1 + 5);
+    assert_eq!(text.matches(r#"{"Ref":"Local"}"#).count(), 1 + 8);
     assert_eq!(template["Conditions"]["OnAws"], json!({ "Fn::Equals": [{ "Ref": "Local" }, "false"] }));
     for condition in conditions {
         assert!(condition == "OnAws" || !template["Conditions"][condition].to_string().contains("Local"));
@@ -789,7 +958,15 @@ fn only_tls_reaches_queues_and_topic_and_the_access_log_says_nothing_personal() 
     let template = template();
     for (name, policy) in of_type(&template, "AWS::SQS::QueuePolicy") {
         let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
-        assert_eq!(statements.len(), 1, "{name}");
+        if name == "PushDeadLetterQueuePolicy" {
+            // The rule has no role: what it cannot hand to Lambda it sends by this.
+            let rule = json!({ "ArnEquals": { "aws:SourceArn": { "Fn::GetAtt": ["PushRule", "Arn"] } } });
+            assert_eq!(
+                (&statements[1]["Condition"], &statements[1]["Action"]),
+                (&rule, &json!("sqs:SendMessage"))
+            );
+        }
+        assert_eq!(statements.len(), if name == "PushDeadLetterQueuePolicy" { 2 } else { 1 }, "{name}");
         assert_eq!(statements[0]["Effect"], "Deny", "{name}");
         assert_eq!(statements[0]["Condition"]["Bool"]["aws:SecureTransport"], "false", "{name}");
     }
@@ -802,6 +979,11 @@ fn only_tls_reaches_queues_and_topic_and_the_access_log_says_nothing_personal() 
         assert!(statements[1]["Condition"]["ArnLike"]["aws:SourceArn"].is_object(), "{name}");
     }
     for (name, stage) in of_type(&template, "AWS::ApiGatewayV2::Stage") {
+        if name == "LiveStage" {
+            // It would need a role in the account's settings.
+            assert!(stage.get("AccessLogSettings").is_none());
+            continue;
+        }
         let format: BTreeMap<String, String> =
             serde_json::from_str(stage["AccessLogSettings"]["Format"].as_str().unwrap()).unwrap();
         let logged: Vec<&str> = format.keys().map(String::as_str).collect();

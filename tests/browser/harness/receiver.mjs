@@ -115,7 +115,7 @@ export class Receiver {
   }
 
   script(path, headers) {
-    const name = /^\/v1\/(wink-events\.m?js)$/.exec(path)?.[1];
+    const name = /^\/v1\/(wink-(?:events|live)\.m?js)$/.exec(path)?.[1];
     if (!name) return problem(404, 'not_found');
     const gzip = /\bgzip\b/.test(headers['accept-encoding'] ?? '');
     const body = readFileSync(new URL(gzip ? `${name}.gz` : name, dist));

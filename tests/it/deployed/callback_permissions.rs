@@ -16,7 +16,7 @@ use crate::observability::check_metric_line;
 
 impl Deployed {
     /// Updates the stack: without these statements, and with its parameters as they are but for these.
-    async fn update_but_for(&self, without: &[(&str, &str)], parameters: &[(&str, &str)]) {
+    pub(super) async fn update_but_for(&self, without: &[(&str, &str)], parameters: &[(&str, &str)]) {
         let stacks = self.cloudformation.describe_stacks().stack_name("smile").send().await.unwrap();
         let now = stacks.stacks()[0].parameters().iter();
         let mut all: BTreeMap<&str, &str> =
@@ -29,10 +29,9 @@ impl Deployed {
 
     /// How often the consumer has given a message back to its queue.
     async fn given_back(&self) -> usize {
-        let log = self.logs.filter_log_events().log_group_name("/aws/lambda/smile-consumer").send().await;
-        let log = log.unwrap();
-        let lines = log.events().iter().filter_map(|event| event.message.as_deref());
-        let counted = lines.filter(|line| line.contains("\"CloudWatchMetrics\"")).map(check_metric_line);
+        let log = self.log_of("smile-consumer").await;
+        let lines = log.iter().filter(|line| line.contains("\"CloudWatchMetrics\""));
+        let counted = lines.map(|line| check_metric_line(line));
         counted.filter(|(metric, ..)| metric.name() == "Retried").count()
     }
 
@@ -75,7 +74,8 @@ fn is_unavailable((status, headers, problem): &(u16, http::HeaderMap, Value)) {
 
 #[tokio::test]
 async fn without_a_statement_browsers_are_told_to_try_again_and_what_was_accepted_comes_again() {
-    let deployed = Deployed::beside("callback-permissions", super::Beside::Here { site_port: 0 }).await;
+    let deployed =
+        Deployed::beside("callback-permissions", super::Beside::Here { site_port: 0, console_port: 0 }).await;
     let queue = &deployed.stack().outputs["CallbackQueueUrl"];
     // Not the three minutes of production.
     let again = deployed.sqs.set_queue_attributes().queue_url(queue);

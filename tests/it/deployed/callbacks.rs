@@ -68,7 +68,7 @@ async fn account(deployed: &Deployed, user: &str, account: &str) -> Option<Accou
 
 #[tokio::test]
 async fn a_browsers_word_is_shown_and_only_the_webhook_connects_the_account() {
-    let deployed = Deployed::beside("callbacks", Beside::Here { site_port: 0 }).await;
+    let deployed = Deployed::beside("callbacks", Beside::Here { site_port: 0, console_port: 0 }).await;
     let page = Page::open(&deployed).await;
     let simulator = deployed.cloud.simulator().unwrap();
 

@@ -5,12 +5,17 @@
 
 mod callback_permissions;
 mod callbacks;
+mod example;
+mod live_permissions;
 mod observed;
+mod operated;
 mod permissions;
+mod published;
 mod query;
 mod registration;
 mod registration_permissions;
 mod restored;
+mod socket;
 mod way;
 
 use std::path::PathBuf;
@@ -90,6 +95,21 @@ impl Deployed {
         let put = aws_sdk_s3::Client::from_conf(s3).put_object().bucket("smile-dev").key("changed.json");
         put.body(template.into_bytes().into()).send().await.unwrap();
         format!("{}/smile-dev/changed.json", self.stack().aws_endpoint)
+    }
+
+    /// The lines that a function has written to its log.
+    async fn log_of(&self, function: &str) -> Vec<String> {
+        self.log_at(&format!("/aws/lambda/{function}")).await
+    }
+
+    async fn log_at(&self, group: &str) -> Vec<String> {
+        let log = self.logs.filter_log_events().log_group_name(group);
+        let mut pages = log.into_paginator().page_size(1000).send();
+        let mut lines = Vec::new();
+        while let Some(page) = pages.next().await {
+            lines.extend(page.unwrap().events().iter().filter_map(|event| event.message.clone()));
+        }
+        lines
     }
 
     /// Posts a body with whatever headers; gives the status and the answer's body.

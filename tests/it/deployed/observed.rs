@@ -42,12 +42,7 @@ impl Deployed {
     async fn function_log(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for function in [&self.stack().webhook_function, &self.stack().consumer_function] {
-            let group = format!("/aws/lambda/{function}");
-            let mut pages =
-                self.logs.filter_log_events().log_group_name(group).into_paginator().page_size(1000).send();
-            while let Some(page) = pages.next().await {
-                lines.extend(page.unwrap().events().iter().filter_map(|event| event.message.clone()));
-            }
+            lines.extend(self.log_of(function).await);
         }
         lines
     }

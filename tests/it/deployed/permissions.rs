@@ -15,8 +15,17 @@ use crate::receiver::signature;
 use crate::support::it_dir;
 
 /// The roles of functions.
-const ROLES: [&str; 6] =
-    ["WebhookRole", "ConsumerRole", "RegisterRole", "CallbackRole", "LinkRole", "QueryRole"];
+const ROLES: [&str; 9] = [
+    "WebhookRole",
+    "ConsumerRole",
+    "RegisterRole",
+    "CallbackRole",
+    "LinkRole",
+    "QueryRole",
+    "PublishRole",
+    "LiveRole",
+    "PushRole",
+];
 
 fn event(id: &str, data: &Value) -> Vec<u8> {
     json!({ "id": id, "version": 1, "type": "INCOMES_ADDED", "createdAt": "2026-03-01T10:00:00Z", "data": data })

@@ -4,7 +4,7 @@
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
 };
 use serde_json::{Value, json};
 use shared::id::{EventId, UserId};
@@ -78,6 +78,19 @@ impl Deployed {
             self.dynamodb.put_item().table_name(RESTORED).set_item(Some(item)).send().await.unwrap();
         }
     }
+
+    /// Of step 3 what the bus needs; gives the stream's ARN.
+    async fn switch_stream_on(&self) -> String {
+        let stream = StreamSpecification::builder()
+            .stream_enabled(true)
+            .stream_view_type(StreamViewType::NewImage)
+            .build()
+            .unwrap();
+        let table = self.dynamodb.update_table().table_name(RESTORED).stream_specification(stream);
+        table.send().await.unwrap();
+        let told = self.dynamodb.describe_table().table_name(RESTORED).send().await.unwrap();
+        told.table.unwrap().latest_stream_arn.unwrap()
+    }
 }
 
 #[tokio::test]
@@ -105,7 +118,8 @@ async fn a_restored_table_takes_over_and_gives_back() {
     let (ok, said) = bring_over(&[]);
     assert!(!ok && said.contains("is the table in use"), "{said}");
 
-    let parameters = [("RestoredTable", RESTORED)];
+    let stream = deployed.switch_stream_on().await;
+    let parameters = [("RestoredTable", RESTORED), ("RestoredTableStreamArn", stream.as_str())];
     deployed.update(None, &parameters).await;
     assert_eq!(deployed.send(&event("et-after")).await.0, 200);
     stored(&restored, "et-after").await;
@@ -140,6 +154,13 @@ async fn a_restored_table_takes_over_and_gives_back() {
         "createdAt": "2026-03-01T10:00:00Z", "data": { "accountId": "a-1" } });
     assert_eq!(deployed.send(by_index.to_string().as_bytes()).await.0, 200);
     stored(&restored, "et-index").await;
+
+    // So has the bus: what is stored there is published.
+    until("et-index on the bus", async || {
+        let log = deployed.log_of("smile-publish").await;
+        log.iter().any(|line| line.contains("et-index") && line.contains("\"published\"")).then_some(())
+    })
+    .await;
 
     // And back.
     deployed.update(None, &[]).await;

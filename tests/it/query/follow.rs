@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use query::Query;
 use query::follow::SETTLED_AFTER;
 use serde_json::{Value, json};
 use shared::job::Source;
-use shared::table::StoredEvent;
+use shared::table::{Filter, Partition, StoredEvent, order_of};
 
 use super::{Api, Caller, answered, front, message};
 
@@ -255,4 +256,34 @@ async fn long_silence_takes_few_pages_and_none_is_walked_through_twice() {
     // 129 days, 32 a page.
     assert_eq!(pages, 5);
     assert_eq!(api.found(&last).await["more"], json!(false), "one page from then on");
+}
+
+#[tokio::test]
+async fn the_newest_of_a_day_and_how_many_there_are_is_told_without_reading_all_of_it() {
+    let (api, _, _) = super::seeded().await;
+    let table = &api.receiver.table;
+    let day = TimeZone::UTC.to_datetime(api.receiver.now).date();
+    let events = table.events_on(day).await.unwrap();
+    for source in [None, Some(Source::Webhook), Some(Source::Callback)] {
+        let filter = Filter { source, ..Filter::default() };
+        let mut newest = None;
+        for partition in Partition::of_day(day) {
+            let of_shard = table.newest(&partition, &filter, 100).await.unwrap();
+            newest = newest.max(of_shard.map(|event| event.order()));
+        }
+        let wanted = |event: &&StoredEvent| source.is_none_or(|source| event.source == source.as_str());
+        let expected = events.iter().filter(wanted).map(StoredEvent::order).max();
+        assert!(expected.is_some());
+        assert_eq!(newest, expected, "{source:?}");
+    }
+    let (from, until) = (events[events.len() / 3].stored_at, events[events.len() * 2 / 3].stored_at);
+    let mut count = 0;
+    for partition in Partition::of_day(day) {
+        let (of_shard, more) = table.count(&partition, &order_of(from), &order_of(until)).await.unwrap();
+        assert!(!more, "they fit one query");
+        count += of_shard;
+    }
+    let between = events.iter().filter(|event| event.stored_at >= from && event.stored_at < until).count();
+    assert!(between > 0);
+    assert_eq!(count, between as u64);
 }
