@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::id::{EventId, UserId};
 use shared::job::{Job, Source};
-use shared::table::{Audited, StoredEvent};
+use shared::state::BodyHash;
+use shared::table::{Audited, Reason, StoredEvent, ToQuarantine};
 use smile_cli::stack::Stack;
 
 use super::{Deployed, dir, until};
@@ -483,12 +485,35 @@ async fn what_is_released_is_written_down(operated: &Operated) {
     let act = operated.last_act().await;
     assert_eq!((act.action.as_str(), act.meant, act.done, act.left), ("quarantine release", 1, 0, 1));
     assert_eq!(act.parameters["reason"], "not_json");
+    // What was held goes to the queue, and is in quarantine no more.
+    let body = event("q1", "USER_CREATED", "u-held", &json!({}));
+    let held = ToQuarantine {
+        body: body.as_bytes(),
+        hash: &BodyHash::of(body.as_bytes()),
+        reason: Reason::UnlistedSource,
+        detail: "",
+        id: Some("q1"),
+        kind: Some("USER_CREATED"),
+        subjects: &[],
+        source: "webhook",
+        delivery: "held",
+        received_at: operated.began,
+        stored_at: operated.began,
+        expires: now() + SignedDuration::from_hours(1),
+    };
+    let key = operated.deployed.table.quarantine(held).await.unwrap();
+    let said = operated.smile(&["quarantine", "release", &key.to_string()]).await;
+    assert!(said.code == Some(0) && said.err.contains("1 released, 0 left"), "{said:?}");
+    assert_eq!(operated.stored("q1").await.1.unwrap(), body.as_bytes());
+    assert!(operated.deployed.table.quarantined(&key).await.unwrap().is_none());
+    let act = operated.last_act().await;
+    assert_eq!((act.done, act.left, &act.parameters["keys"]), (1, 0, &key.to_string()));
     // When it cannot be written down, it is not done.
     operated.proxy.refuse("DynamoDB_20120810.PutItem");
     let said = operated.smile(&release).await;
     assert!(said.code == Some(1) && said.err.contains("nothing was done"), "{said:?}");
     operated.proxy.calls();
-    assert_eq!(operated.acts().await.len(), before + 1);
+    assert_eq!(operated.acts().await.len(), before + 2);
 }
 
 /// Lines of a child's output, as they come.

@@ -193,6 +193,8 @@ async fn our_own_trouble_is_told_as_such_and_connects_nobody() {
     world.gateway.establish("c-2");
     world.gateway.state().fails = Some((403, "ForbiddenException"));
     assert_eq!(world.say("c-2", "hello", now()).await, Outcome::Unavailable);
+    // It listened before it would have been told to read: what is stored in between is told, or is read.
+    assert_eq!(world.listeners("u-1", now()).await, ["c-2"]);
     assert_eq!(world.say("c-3", "ping", now()).await, Outcome::Unavailable);
     world.gateway.state().fails = None;
     assert_eq!(world.say("c-2", "hello", now()).await, Outcome::Listening);

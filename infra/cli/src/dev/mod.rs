@@ -73,7 +73,7 @@ pub struct Args {
     #[arg(long, value_name = "PORT", default_value_t = console::DEFAULT_PORT)]
     console_port: u16,
 
-    /// Nothing beside it: no Smile, so that the stack is registered nowhere, no web site, no console
+    /// Nothing beside it: no Smile to register at, no web site, no console
     #[arg(long, conflicts_with_all = ["site_port", "console_port"])]
     no_simulator: bool,
 
