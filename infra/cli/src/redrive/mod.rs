@@ -2,9 +2,9 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`letter`] | what a dead letter is about |
-//! | [`letters`] | the queues, on SQS |
-//! | [`pass`] | one pass over the letters: what is sent, deleted, given back, and in which order |
+//! | `letter` | what a dead letter is about |
+//! | `letters` | the queues, on SQS |
+//! | `pass` | one pass over the letters: what is sent, deleted, given back, and in which order |
 //!
 //! SQS's own redrive (`StartMessageMoveTask`) takes all or nothing.
 
