@@ -71,7 +71,7 @@ struct Claims {
 /// A token and when it ends.
 #[derive(Clone)]
 pub struct Minted {
-    /// The token. Whoever has it can deliver callbacks for its user.
+    /// The token. Whoever has it can deliver callbacks for its user, and hear of its changes.
     pub token: String,
     /// From when on it is not accepted. Whole seconds.
     pub expires_at: Timestamp,

@@ -622,7 +622,8 @@ fn of_live_and_push(roles: &BTreeMap<&str, &Value>) {
     assert_eq!(
         always,
         [
-            format!("Table: dynamodb:DeleteItem dynamodb:PutItem dynamodb:Query on {table}"),
+            format!("Listeners: dynamodb:DeleteItem dynamodb:Query on {table}"),
+            format!("Tombstones: dynamodb:PutItem on {table}"),
             format!("Connections: {manage} on \"{api}/POST/@connections/*\""),
             r#"DeadLetters: sqs:SendMessage on ["PushDeadLetterQueue","Arn"]"#.to_owned(),
             r#"Log: logs:CreateLogStream logs:PutLogEvents on ["PushLogGroup","Arn"]"#.to_owned(),
@@ -630,13 +631,15 @@ fn of_live_and_push(roles: &BTreeMap<&str, &Value>) {
         ]
     );
     assert_eq!(with_key, [format!("Key: {key} on \"KmsKeyArn\"")]);
-    for (role, statement) in [("LiveRole", 1), ("PushRole", 0)] {
+    for (role, statement, keys) in [
+        ("LiveRole", 1, &["CONNECTION#*", "LISTENERS#*"][..]),
+        ("PushRole", 0, &["LISTENERS#*"]),
+        ("PushRole", 1, &["CONNECTION#*"]),
+        ("PublishRole", 1, &["EVENT#*"]),
+    ] {
         let statement = &roles[role]["Policies"][0]["PolicyDocument"]["Statement"][statement];
-        assert_eq!(
-            statement["Condition"],
-            json!({ "ForAllValues:StringLike": { "dynamodb:LeadingKeys": ["CONNECTION#*", "LISTENERS#*"] } }),
-            "{role}"
-        );
+        let condition = json!({ "ForAllValues:StringLike": { "dynamodb:LeadingKeys": keys } });
+        assert_eq!(statement["Condition"], condition, "{role}");
     }
 }
 
@@ -872,14 +875,15 @@ fn choices(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
 #[test]
 fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     /// What sits behind `Local`, and why.
-    const LEFT_OUT: [(&str, &str); 9] = [
+    const LEFT_OUT: [(&str, &str); 10] = [
         ("AlarmTopicPolicy", "denies what comes without TLS, as all does on the local cloud"),
         ("BusArchive", "the local cloud has none, and refuses the stack"),
         ("CallbackDeadLetterQueuePolicy", "as the topic's policy"),
         ("CallbackQueuePolicy", "the same"),
         ("PublishDeadLetterQueuePolicy", "the same"),
         ("PublishRetryQueuePolicy", "the same"),
-        ("PushDeadLetterQueuePolicy", "the same"),
+        ("PublishStoppedAlarm", "metric maths, which the local cloud refuses"),
+        ("PushDeadLetterQueuePolicy", "as the topic's policy"),
         ("WebhookDeadLetterQueuePolicy", "the same"),
         ("WebhookQueuePolicy", "the same"),
     ];

@@ -17,15 +17,18 @@ export interface Refresh {
   entity?: undefined;
 }
 
+/** A session token, or none where nobody is logged in any more. */
+type MaybeSession = string | null | undefined;
+
 export interface ChangeOptions {
   /** The WebSocket: `urls.live` in the answer of `POST /v1/links`. */
   url: string;
   /**
    * The session token: `session.token` in that answer. Or a function that gives a fresh one of the same user: it is
    * asked at the beginning, before a session ends, and after several failures in a row. With a token alone, listening
-   * ends when the session does.
+   * ends when the session does; with a function, when it gives null or nothing.
    */
-  session: string | (() => string | Promise<string>);
+  session: string | (() => MaybeSession | Promise<MaybeSession>);
 }
 
 /**

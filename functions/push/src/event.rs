@@ -1,5 +1,6 @@
 //! What the rule hands over, and what a page is told of it.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::id::UserId;
 
@@ -18,6 +19,8 @@ pub struct Detail {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
+    stored_at: Option<Timestamp>,
+    #[serde(default)]
     user_id: Option<UserId>,
     #[serde(default)]
     account_id: Option<String>,
@@ -35,10 +38,18 @@ struct Message<'a> {
     entity: String,
 }
 
+/// Lambda tries an event again after a minute (AWS Lambda, "asynchronous invocation").
+const LATE: SignedDuration = SignedDuration::from_secs(45);
+
 impl Detail {
     /// The event's id.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Whether so much time has gone since it was stored that it has been tried before.
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        self.stored_at.is_some_and(|stored| now.duration_since(stored) > LATE)
     }
 
     /// Whose it is. What is nobody's has no page.
@@ -64,6 +75,19 @@ impl Detail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_further_try_is_late() {
+        let event = |stored: &str| {
+            serde_json::from_value::<Detail>(serde_json::json!({
+            "id": "et-1", "type": "USER_CREATED", "storedAt": stored }))
+        };
+        let detail = event("2026-03-01T10:00:00Z").unwrap();
+        for (now, is_late) in [("10:00:02", false), ("09:59:00", false), ("10:01:00", true)] {
+            let now = format!("2026-03-01T{now}Z").parse().unwrap();
+            assert_eq!(detail.is_late(now), is_late, "{now}");
+        }
+    }
 
     #[test]
     fn a_message_says_what_and_about_which_thing_alone() {

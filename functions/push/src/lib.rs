@@ -2,8 +2,10 @@
 //! `{"type":…,"id":…,"entity":…}` on each of the user's connections. What has changed, the page asks for.
 //!
 //! All pages are told side by side, and all of them before a failure is. A message that the gateway did not take
-//! fails the invocation: Lambda tries again, and then it is a dead letter. So a page may be told twice. Connections
-//! that are gone are forgotten; one that cannot be forgotten just now is found gone again by the next event.
+//! fails the invocation, and Lambda tries again: so a page may be told twice. A page that cannot be told then, either,
+//! is given up: it is forgotten, finds that out at its next ping, comes back, and reads everything. So one page that
+//! takes nothing any more is not in the way of others. What is gone is forgotten, too; what cannot be forgotten
+//! just now is found gone again by the next event.
 //!
 //! What browsers say is not sent back to browsers: the rule passes on `smile.webhook` and `smile.reconcile` alone
 //! (`infra/template.yaml`).
@@ -17,7 +19,7 @@ use jiff::Timestamp;
 use shared::aws::Patience;
 use shared::id::UserId;
 use shared::metrics::{Count, Metric};
-use shared::socket::{GatewayRefused, Posted, Sockets};
+use shared::socket::{Posted, Sockets};
 use shared::table::{Fault, Table};
 
 pub use self::config::Config;
@@ -50,6 +52,16 @@ pub struct Pushed {
     pub gone: usize,
     /// Pages that could not be told: the event must come again.
     pub failed: usize,
+    /// Pages that could not be told again, and were forgotten: they come back, and read everything.
+    pub given_up: usize,
+}
+
+/// What became of one page.
+enum Page {
+    Told,
+    Gone,
+    Failed,
+    GivenUp,
 }
 
 impl Pusher {
@@ -65,14 +77,16 @@ impl Pusher {
         let mut posts = tokio::task::JoinSet::new();
         for connection in self.table.connections(user, now).await? {
             let (pusher, user, message) = (self.clone(), user.clone(), message.clone());
-            posts.spawn(async move { pusher.post(&user, &connection, &message, now).await });
+            let is_late = detail.is_late(now);
+            posts.spawn(async move { pusher.post(&user, &connection, &message, is_late, now).await });
         }
         let mut pushed = Pushed::default();
         for posted in posts.join_all().await {
             match posted {
-                Ok(Posted::Sent) => pushed.told += 1,
-                Ok(Posted::Gone) => pushed.gone += 1,
-                Err(_) => pushed.failed += 1,
+                Page::Told => pushed.told += 1,
+                Page::Gone => pushed.gone += 1,
+                Page::Failed => pushed.failed += 1,
+                Page::GivenUp => pushed.given_up += 1,
             }
         }
         Ok(pushed)
@@ -83,19 +97,32 @@ impl Pusher {
         user: &UserId,
         connection: &str,
         message: &str,
+        is_late: bool,
         now: Timestamp,
-    ) -> Result<Posted, GatewayRefused> {
+    ) -> Page {
         let posted = self.sockets.post(connection, message).await;
         match &posted {
-            Ok(Posted::Sent) => {}
-            Ok(Posted::Gone) => {
-                if let Err(fault) = self.table.forget(user, connection, now).await {
-                    tracing::warn!(connection, %fault, "gone, and not forgotten yet");
+            Ok(Posted::Sent) => return Page::Told,
+            Ok(Posted::Gone) => {}
+            Err(error) => {
+                tracing::warn!(connection, %error, is_late, "not told");
+                if !is_late {
+                    return Page::Failed;
                 }
             }
-            Err(error) => tracing::warn!(connection, %error, "not told"),
         }
-        posted
+        match (self.table.forget(user, connection, now).await, posted) {
+            (Ok(()), Err(_)) => Page::GivenUp,
+            (Err(fault), Err(_)) => {
+                tracing::warn!(connection, %fault, "not told, and not forgotten");
+                Page::Failed
+            }
+            (Err(fault), Ok(_)) => {
+                tracing::warn!(connection, %fault, "gone, and not forgotten yet");
+                Page::Gone
+            }
+            (Ok(()), Ok(_)) => Page::Gone,
+        }
     }
 }
 
@@ -103,6 +130,6 @@ impl Pushed {
     /// What is counted: one for each page.
     pub fn counts(self) -> impl Iterator<Item = Count> {
         let times = |metric, times| std::iter::repeat_n(metric, times).map(Count::of);
-        times(Metric::Pushed, self.told).chain(times(Metric::PushFailed, self.failed))
+        times(Metric::Pushed, self.told).chain(times(Metric::PushFailed, self.failed + self.given_up))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
-use push::{BusEvent, Config, Detail, PATIENCE, Pusher};
+use push::{BusEvent, Config, Detail, PATIENCE, Pushed, Pusher};
 use shared::aws;
 use shared::socket::Sockets;
 use shared::table::Table;
@@ -35,7 +35,8 @@ async fn handle(pusher: Arc<Pusher>, function_name: Arc<str>, detail: Detail) ->
             for count in done.counts() {
                 count.write(&function_name, now);
             }
-            tracing::info!(event, told = done.told, gone = done.gone, failed = done.failed, "pushed");
+            let Pushed { told, gone, failed, given_up } = done;
+            tracing::info!(event, told, gone, failed, given_up, "pushed");
             if done.failed == 0 { Ok(()) } else { Err(Error::from("a page was not told")) }
         }
         Err(fault) => {

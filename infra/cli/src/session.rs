@@ -32,7 +32,8 @@ enum Action {
     #[command(after_help = "\
 No page notices: sessions that are signed with the old secret stay valid until they end.
 With --end-sessions, for a secret that has leaked, they end within five minutes. Until link has
-seen the new secret, which takes as long, sessions that it hands out may be refused, too.")]
+seen the new secret, which takes as long, sessions that it hands out may be refused, too.
+WebSockets that are open by then go on until their session's time is up, two hours at most.")]
     Rotate {
         #[command(flatten)]
         operator: OperatorArgs,

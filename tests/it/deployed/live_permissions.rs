@@ -66,7 +66,7 @@ async fn without_a_statement_pages_are_not_connected_or_not_told_and_mended_they
 
     // Without its connections, live cannot answer: a page is connected and hears nothing. Without its table, push
     // does not know who listens: it fails, and does not take that for nobody.
-    deployed.update_but_for(&[("LiveRole", "Connections"), ("PushRole", "Table")], &[]).await;
+    deployed.update_but_for(&[("LiveRole", "Connections"), ("PushRole", "Listeners")], &[]).await;
     let mut unanswered = deployed.connect(&page).await.unwrap();
     unanswered.say(r#"{"action":"hello"}"#);
     assert_eq!(unanswered.hear(AWHILE).await, None);

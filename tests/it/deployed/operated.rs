@@ -195,6 +195,11 @@ async fn dead_letters_go_back_and_are_deleted_after(operated: &Operated) {
     assert_eq!(operated.in_queue(&dlq).await, (4, 0), "all are visible again");
     let said = operated.smile(&["redrive", "--older-than", "1h", "--yes"]).await;
     assert!(said.code == Some(0) && said.err.contains("nothing to send back"), "{said:?}");
+    let said = operated.smile(&["redrive", "--older-than", "1h", "--yes", "--json"]).await;
+    assert_eq!((said.code, &said.json()["moved"], &said.json()["left"]), (Some(0), &json!(0), &json!(4)));
+    let said = operated.smile(&["redrive", "--type", "TASK_FINISHED", "--limit", "1", "--dry-run"]).await;
+    assert!(said.err.contains("4 dead letters, 2 of them asked for, 1 by the limit"), "{said:?}");
+    assert!(said.err.contains("1 would be sent back"), "{said:?}");
     let said = operated.smile(&["redrive"]).await;
     assert!(said.code == Some(2) && said.err.contains("say --yes"), "{said:?}");
     let said = operated.smile(&["redrive", "callback"]).await;
@@ -214,6 +219,29 @@ async fn dead_letters_go_back_and_are_deleted_after(operated: &Operated) {
     assert_eq!((act.action.as_str(), act.meant, act.done, act.left), ("redrive", 2, 0, 4));
     assert_eq!(serde_json::to_value(act.standing).unwrap(), "failed");
     assert_eq!(act.parameters["types"], "TASK_FINISHED");
+
+    // What was looked at cannot be given back, and so not be received again: that is not all.
+    operated.proxy.calls();
+    operated.proxy.refuse("AmazonSQS.ChangeMessageVisibilityBatch");
+    let said = operated.smile(&some).await;
+    let moved = said.json();
+    assert_eq!((said.code, &moved["moved"], &moved["unreceived"]), (Some(1), &json!(0), &json!(2)));
+    assert!(said.err.contains("4 of them could not be given back"), "{said:?}");
+    assert!(said.err.contains("2 could not be received: they are hidden for up to five minutes"), "{said:?}");
+    for (operation, asked) in operated.proxy.calls() {
+        if operation == "AmazonSQS.ChangeMessageVisibilityBatch" {
+            for entry in asked["Entries"].as_array().unwrap() {
+                let give = operated.deployed.sqs.change_message_visibility().queue_url(&dlq);
+                let give = give.receipt_handle(entry["ReceiptHandle"].as_str().unwrap());
+                give.visibility_timeout(0).send().await.unwrap();
+            }
+        }
+    }
+    assert_eq!(operated.in_queue(&dlq).await, (4, 0));
+    let act = operated.last_act().await;
+    assert_eq!((act.meant, act.done, act.left), (2, 0, 2));
+    assert_eq!(serde_json::to_value(act.standing).unwrap(), "failed");
+    assert!(act.detail.unwrap().starts_with("2 could not be received"));
 
     // They cannot be deleted: each is sent once, stays, and that is said.
     operated.proxy.calls();
@@ -330,6 +358,25 @@ async fn events_are_sent_again(operated: &Operated) {
     operated.proxy.calls();
     assert!(said.code == Some(1) && said.err.contains("the bus: AccessDenied"), "{said:?}");
     assert_eq!(operated.last_act().await.detail.unwrap(), "the bus: AccessDeniedException");
+    // An end that cannot be written down takes nothing away of what is told.
+    operated.proxy.refuse("DynamoDB_20120810.UpdateItem");
+    let said = operated.smile(&["events", "resend", "d1"]).await;
+    assert!(said.code == Some(1) && said.err.contains("sent  d1"), "{said:?}");
+    assert!(said.err.contains("1 were done, but smile audit will show it as begun"), "{said:?}");
+    // Nor does a table that fails when ten are sent.
+    let nobody: Vec<String> = (0..10).map(|number| format!("nobody{number}")).collect();
+    let mut reads = 0;
+    operated.proxy.judge(move |operation, _| {
+        reads += u32::from(operation == "DynamoDB_20120810.GetItem");
+        if operation == "DynamoDB_20120810.GetItem" && reads > 10 { Verdict::Refuse } else { Verdict::Pass }
+    });
+    let ids = nobody.iter().map(String::as_str);
+    let said = operated.smile(&["events", "resend", "d1"].into_iter().chain(ids).collect::<Vec<_>>()).await;
+    operated.proxy.calls();
+    assert!(said.code == Some(1) && said.err.contains("sent  d1"), "{said:?}");
+    assert!(said.err.contains("left  nobody8") && said.err.contains("failed  nobody9: "), "{said:?}");
+    let act = operated.last_act().await;
+    assert_eq!((act.meant, act.done, act.left), (11, 1, 10));
 }
 
 async fn a_replay_to_the_bus_goes_on_where_it_stopped(operated: &Operated) {
@@ -368,6 +415,9 @@ async fn a_replay_to_the_bus_goes_on_where_it_stopped(operated: &Operated) {
     let act = operated.last_act().await;
     assert_eq!((act.action.as_str(), act.meant, act.done), ("replay", 25, 10));
     assert_eq!(serde_json::to_value(act.standing).unwrap(), "failed");
+    assert!(act.detail.unwrap().starts_with("go on from 20"), "where it goes on is not written down");
+    let none = operated.smile(&[&span[..5], &["--type", "NONE", "--yes", "--json"]].concat()).await;
+    assert_eq!((none.code, none.json()), (Some(0), json!({ "sent": 0, "left": 0 })));
     // And it goes on with what it says.
     let command = said.err.lines().find_map(|line| line.trim().strip_prefix("smile ")).unwrap();
     let words: Vec<&str> = command

@@ -1,5 +1,6 @@
 //! What becomes of one event: told, gone, failed.
 
+use jiff::SignedDuration;
 use push::{Pushed, Pusher};
 use serde_json::json;
 use shared::bus::Detail;
@@ -14,7 +15,7 @@ async fn every_page_of_the_user_is_told_and_nobody_elses() {
         tabs.push((user, world.listening(id, user, now()).await));
     }
     let pushed = world.push("u-1", "et-1", now()).await.unwrap();
-    assert_eq!(pushed, Pushed { told: 3, gone: 0, failed: 0 });
+    assert_eq!(pushed, Pushed { told: 3, ..Default::default() });
     let told = r#"{"type":"USER_CREATED","id":"et-1","entity":"USER"}"#;
     for (user, hears) in &mut tabs {
         assert_eq!(hears.try_recv().ok().as_deref(), (*user == "u-1").then_some(told), "{user}");
@@ -33,8 +34,11 @@ async fn a_connection_that_is_gone_is_forgotten_and_the_others_are_told() {
     let (_one, _two) =
         (world.listening("c-1", "u-1", now()).await, world.listening("c-2", "u-1", now()).await);
     world.gateway.hang_up("c-1");
-    assert_eq!(world.push("u-1", "et-1", now()).await.unwrap(), Pushed { told: 1, gone: 1, failed: 0 });
-    assert_eq!(world.push("u-1", "et-2", now()).await.unwrap(), Pushed { told: 1, gone: 0, failed: 0 });
+    assert_eq!(
+        world.push("u-1", "et-1", now()).await.unwrap(),
+        Pushed { told: 1, gone: 1, ..Default::default() }
+    );
+    assert_eq!(world.push("u-1", "et-2", now()).await.unwrap(), Pushed { told: 1, ..Default::default() });
     // The gateway tells of its end later: nothing is left to forget.
     world.disconnect("c-1", now()).await;
     assert_eq!(world.listeners("u-1", now()).await, ["c-2"]);
@@ -49,7 +53,7 @@ async fn what_a_page_could_not_be_told_fails_and_comes_again() {
     {
         world.gateway.state().fails = Some(failure);
         let pushed = world.push("u-1", "et-1", now()).await.unwrap();
-        assert_eq!(pushed, Pushed { told: 0, gone: 0, failed: 1 }, "{failure:?}");
+        assert_eq!(pushed, Pushed { failed: 1, ..Default::default() }, "{failure:?}");
         let counted: Vec<&str> = pushed.counts().map(|count| count.metric.name()).collect();
         assert_eq!(counted, ["PushFailed"]);
     }
@@ -59,6 +63,28 @@ async fn what_a_page_could_not_be_told_fails_and_comes_again() {
     // Where it cannot be seen who listens, nobody is told, and that is a failure, not "nobody listens".
     let blind = Pusher::new(broken_table("AccessDeniedException"), world.gateway.sockets());
     assert!(blind.push(&change("u-1", "et-2"), now()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_told_again_is_given_up_and_finds_out_at_its_ping() {
+    let world = World::new(14).await;
+    let mut hears = world.listening("c-1", "u-1", now()).await;
+    let change: push::Detail = serde_json::from_value(json!({ "id": "et-1", "type": "USER_CREATED",
+        "userId": "u-1", "storedAt": "2026-03-01T12:00:00Z" }))
+    .unwrap();
+    world.gateway.state().fails = Some((429, "LimitExceededException"));
+    assert_eq!(world.pusher.push(&change, now()).await.unwrap().failed, 1);
+    let second = now() + SignedDuration::from_secs(60);
+    let pushed = world.pusher.push(&change, second).await.unwrap();
+    assert_eq!(pushed, Pushed { given_up: 1, ..Default::default() });
+    assert_eq!(pushed.counts().count(), 1);
+    // Nobody is told again, nor in the way of another event.
+    assert_eq!(world.pusher.push(&change, second).await.unwrap(), Pushed::default());
+    world.gateway.state().fails = None;
+    world.say("c-1", "ping", second).await;
+    while let Some(said) = hears.recv().await {
+        assert!(!said.contains("pong"), "it is ended, and so comes back");
+    }
 }
 
 #[tokio::test]

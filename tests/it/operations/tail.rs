@@ -50,9 +50,10 @@ impl Event {
     }
 }
 
-/// A tail, what it has told, and how long it pauses.
+/// A tail, how many events it reads at most at a time, what it has told, and how long it pauses.
 struct Reader {
     tail: Tail,
+    most: usize,
     wants: fn(&Event) -> bool,
     told: Vec<String>,
     pause: std::ops::Range<i64>,
@@ -75,15 +76,17 @@ async fn everything_is_told_once_whatever_comes_late() {
     let callbacks = Watch { source: Some(Source::Callback), ..Watch::default() };
     let reader = |watch, wants, pause| {
         let tail = Tail::new(receiver.table.clone(), watch, start);
-        Reader { tail, wants, told: Vec::new(), pause, due: start }
+        Reader { tail, most: usize::MAX, wants, told: Vec::new(), pause, due: start }
     };
-    let mut readers: [Reader; 5] = [
+    let mut readers: [Reader; 6] = [
         reader(Watch::default(), |_| true, 1_000..1_001),
         // On a bad connection, or on a machine that sleeps.
         reader(Watch::default(), |_| true, 500..50_000),
         reader(user, |event| event.user == "u-1", 1_000..1_100),
         reader(account, |event| event.account == "a-2" && event.kind == "ACCOUNT_CREATED", 1_000..3_000),
         reader(callbacks, |_| false, 1_000..1_001),
+        // Page by page, and often behind.
+        Reader { most: 7, ..reader(Watch::default(), |_| true, 500..9_000) },
     ];
     let mut late = 0;
     let mut coming = events.iter().peekable();
@@ -96,7 +99,7 @@ async fn everything_is_told_once_whatever_comes_late() {
         }
         for reader in &mut readers {
             if reader.due <= now {
-                let new = reader.tail.poll(now).await.unwrap();
+                let new = reader.tail.poll_some(now, reader.most).await.unwrap();
                 let orders: Vec<_> = new.iter().map(StoredEvent::order).collect();
                 assert!(orders.is_sorted(), "{orders:?}");
                 reader.told.extend(new.into_iter().map(|event| event.id));
@@ -133,4 +136,11 @@ async fn what_was_there_before_it_began_is_told_only_when_asked_for() {
     assert!(told("2026-03-03T00:00:10Z").await.is_empty());
     assert_eq!(told("2026-03-03T00:00:00Z").await, ["et-2"]);
     assert_eq!(told("2026-03-01T00:00:00Z").await, ["et-1", "et-2"]);
+    let since = "2026-02-28T00:00:00Z".parse().unwrap();
+    let mut tail = Tail::new(receiver.table.clone(), Watch::default(), since);
+    for id in ["et-0", "et-1", "et-2"] {
+        let page = tail.poll_some(now, 1).await.unwrap();
+        assert_eq!(page.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), [id], "page by page");
+    }
+    assert!(tail.poll_some(now, 1).await.unwrap().is_empty());
 }

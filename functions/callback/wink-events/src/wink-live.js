@@ -71,6 +71,8 @@ export function onChange(callback, options) {
         // By its length: this machine's clock may be wrong.
         spentAt = Date.now() + (exp - iat) * 1000 * SPENT || Infinity;
         if (mine !== current) return;
+        // Nobody is logged in any more.
+        if (!token) return stop();
       }
       const socket = (mine.socket = new WebSocket(url, ['smile.v1', 'smile.session.' + token]));
       const heard = (action) => (event) => mine === current && action(event);

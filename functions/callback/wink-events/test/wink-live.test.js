@@ -251,6 +251,16 @@ test('a session that cannot be had is asked for again, later', async () => {
   assert.deepEqual(page.warnings, []);
 });
 
+test('where nobody has a session any more it ends, and asks no gateway', async () => {
+  for (const nothing of [null, undefined, '']) {
+    const page = await open();
+    page.on({ session: async () => nothing });
+    await page.settle();
+    await page.pass(10 * MINUTE);
+    assert.deepEqual([page.sockets.length, page.listeners()], [0, 0]);
+  }
+});
+
 test('with a token alone it ends with the session', async () => {
   const page = await open();
   page.on();

@@ -7,11 +7,14 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_types::SdkConfig;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 /// How long an answer may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// All but what needs none (RFC 3986, section 2.3), so that both sides sign the same path.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The API behind the receiver's output `BackendUrl`.
 pub(crate) struct ReadApi {
@@ -49,7 +52,7 @@ impl ReadApi {
 
     /// What is known of a user now; none of one who is not known (any more).
     pub(crate) async fn user(&self, id: &str) -> anyhow::Result<Option<User>> {
-        let url = format!("{}/v1/users/{}", self.url, utf8_percent_encode(id, NON_ALPHANUMERIC));
+        let url = format!("{}/v1/users/{}", self.url, utf8_percent_encode(id, RESERVED));
         let request = self.signed(&url).await.context("the request cannot be signed")?;
         let ask = move || -> anyhow::Result<_> {
             let config =
