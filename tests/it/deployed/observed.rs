@@ -16,7 +16,7 @@ use crate::personal::{self, event, every_line_is_json_with_known_fields, found};
 use crate::receiver::signature;
 
 /// Alarms whose metric does not move here, and why.
-const NOT_SHOWN: [(&str, &str); 12] = [
+const NOT_SHOWN: [(&str, &str); 18] = [
     (
         "RegistrationOrphanedAlarm",
         "what it takes is in `registration`, and its line in `deployed::registration`",
@@ -32,6 +32,12 @@ const NOT_SHOWN: [(&str, &str); 12] = [
     ("QueryErrorsAlarm", "Lambda's own metric; its 503 is seen in `deployed::query`"),
     ("QueryThrottlesAlarm", "Lambda's own metric, and no account limit here"),
     ("BackendServerErrorsAlarm", "API Gateway's own metric"),
+    ("BusRefusedAlarm", "what it takes, and its line, is in `deployed::published`"),
+    ("PublishErrorsAlarm", "Lambda's own metric"),
+    ("PublishThrottlesAlarm", "Lambda's own metric, and no account limit here"),
+    ("PublishStreamAgeAlarm", "Lambda's own metric of a stream"),
+    ("PublishQueueAgeAlarm", "SQS's own metric"),
+    ("PublishDeadLettersAlarm", "SQS's own metric"),
 ];
 
 /// An id with a mark of its own: ids are logged, so the search must find it.
@@ -139,7 +145,7 @@ async fn every_cause_moves_its_metric_and_nothing_personal_is_told() {
         let excused = NOT_SHOWN.iter().any(|(other, _)| *other == name);
         assert!(moved != excused, "{name}");
     }
-    assert_eq!(alarms, 22, "with SilenceMinutes, which was set on the way");
+    assert_eq!(alarms, 28, "with SilenceMinutes, which was set on the way");
 
     // And nothing personal: in neither function's log, nor in the local cloud's own.
     let lines = deployed.function_log().await.join("\n");
