@@ -101,8 +101,15 @@ pub enum Via {
 #[derive(Clone)]
 pub struct Auditor {
     table: Table,
-    who: String,
+    who: Who,
     via: Via,
+}
+
+/// Who credentials belong to.
+#[derive(Clone)]
+struct Who {
+    name: String,
+    is_fallback: bool,
 }
 
 /// How an act ended.
@@ -110,8 +117,8 @@ pub struct Auditor {
 pub enum Outcome {
     /// It came to its end.
     Done,
-    /// Somebody stopped it.
-    Stopped,
+    /// Somebody stopped it; and where it goes on, if that is known.
+    Stopped(Option<String>),
     /// Something went wrong.
     Failed(String),
 }
@@ -126,6 +133,25 @@ impl Outcome {
     }
 }
 
+/// What became of an act that has ended.
+#[derive(Debug)]
+pub struct Ended<T> {
+    /// What became of it.
+    pub became: T,
+    /// Why it still stands written down as begun, if so.
+    pub unwritten: Option<String>,
+}
+
+impl<T> Ended<T> {
+    /// Says why it is not written down how it ended, if so. Gives what became of the act, and whether all was written.
+    pub fn told(self) -> (T, bool) {
+        if let Some(why) = &self.unwritten {
+            say(&format!("warning: {}", plain(why)));
+        }
+        (self.became, self.unwritten.is_none())
+    }
+}
+
 /// An act that has begun. Dropped without [`Act::end`], it stays written down as begun.
 pub struct Act {
     table: Table,
@@ -136,7 +162,7 @@ pub struct Act {
 /// How often it is noted how far an act has come.
 const NOTED_EVERY: Duration = Duration::from_secs(5);
 
-/// The most characters of what went wrong that are kept.
+/// The most characters of what went wrong, or where it goes on, that are kept.
 const DETAIL_MAX: usize = 1000;
 
 impl Auditor {
@@ -147,7 +173,12 @@ impl Auditor {
 
     /// Who acts.
     pub fn who(&self) -> &str {
-        &self.who
+        &self.who.name
+    }
+
+    /// Whether that is not what STS tells, since it could not be asked: another time it may tell.
+    pub fn is_fallback(&self) -> bool {
+        self.who.is_fallback
     }
 
     /// Writes down that an act begins, about as many messages, events or items as `meant`. When that cannot be
@@ -163,7 +194,7 @@ impl Auditor {
             Via::Console => "console",
         };
         let begun = Begun {
-            who: &self.who,
+            who: &self.who.name,
             via,
             action,
             parameters,
@@ -189,28 +220,41 @@ impl Act {
         let _ = self.table.note_act(&self.key, progress, clock::now()).await;
     }
 
-    /// Writes down how it ended.
-    pub async fn end(self, done: u64, left: u64, outcome: &Outcome) -> anyhow::Result<()> {
+    /// Writes down how it ended. That this fails takes nothing away of the result: it is told beside it.
+    pub async fn end<T>(
+        self,
+        done: u64,
+        left: u64,
+        outcome: &Outcome,
+        result: anyhow::Result<T>,
+    ) -> anyhow::Result<Ended<T>> {
         let (standing, detail) = match outcome {
             Outcome::Done => (Standing::Done, None),
-            Outcome::Stopped => (Standing::Stopped, None),
-            Outcome::Failed(why) => {
-                (Standing::Failed, Some(why.chars().take(DETAIL_MAX).collect::<String>()))
-            }
+            Outcome::Stopped(place) => (Standing::Stopped, place.as_ref()),
+            Outcome::Failed(why) => (Standing::Failed, Some(why)),
         };
+        let detail = detail.map(|detail| detail.chars().take(DETAIL_MAX).collect::<String>());
         let progress = Progress { done, left, standing, detail: detail.as_deref() };
-        self.table
-            .note_act(&self.key, progress, clock::now())
-            .await
-            .with_context(|| format!("{done} were done, but smile audit will show it as begun"))
+        let written = self.table.note_act(&self.key, progress, clock::now()).await;
+        let unwritten = written.err().map(|fault| {
+            format!(
+                "{done} were done, but smile audit will show it as begun: {:#}",
+                anyhow::Error::from(fault)
+            )
+        });
+        match (result, unwritten) {
+            (Ok(became), unwritten) => Ok(Ended { became, unwritten }),
+            (Err(error), Some(unwritten)) => Err(error.context(unwritten)),
+            (Err(error), None) => Err(error),
+        }
     }
 }
 
 /// Who the credentials belong to; when STS cannot be asked, the key and the user of this machine.
-async fn who(sdk: &SdkConfig) -> anyhow::Result<String> {
+async fn who(sdk: &SdkConfig) -> anyhow::Result<Who> {
     let why = match aws_sdk_sts::Client::new(sdk).get_caller_identity().send().await {
         Ok(caller) => match caller.arn {
-            Some(arn) => return Ok(arn),
+            Some(name) => return Ok(Who { name, is_fallback: false }),
             None => "STS named nobody".to_owned(),
         },
         Err(error) => told(&error),
@@ -223,5 +267,5 @@ async fn who(sdk: &SdkConfig) -> anyhow::Result<String> {
     let uid = rustix::process::getuid().as_raw();
     let name = format!("access key {}, user {uid} of the machine", credentials.access_key_id());
     say(&format!("note: STS does not say who this is ({why}): written down is {name}"));
-    Ok(name)
+    Ok(Who { name, is_fallback: true })
 }

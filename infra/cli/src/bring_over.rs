@@ -65,13 +65,13 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     };
     let mut tally = Tally::default();
     let result = bring(&events, (&old, &new), &queues, args.dry_run, &mut tally).await;
-    if let Some(act) = act {
-        act.end(tally.sent, tally.left, &Outcome::of(&result)).await?;
-    }
-    result?;
+    let is_written = match act {
+        Some(act) => act.end(tally.sent, tally.left, &Outcome::of(&result), result).await?.told().1,
+        None => result.map(|()| true)?,
+    };
     let Tally { there, sent, left } = tally;
     say(&format!("{there} are there, {sent} {}, {left} left", sent_word(args.dry_run)));
-    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if left == 0 && is_written { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What became of the events.

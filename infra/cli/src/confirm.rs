@@ -2,7 +2,10 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
+use tokio::sync::oneshot;
+
 use crate::cli::Usage;
+use crate::interrupt::Interrupt;
 
 /// The switch that answers beforehand.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -13,8 +16,8 @@ pub struct Yes {
 }
 
 impl Yes {
-    /// Asks `question` on the terminal, unless it was answered beforehand. Says whether to go on.
-    pub fn asked(self, question: &str) -> anyhow::Result<bool> {
+    /// Asks `question` on the terminal, unless it was answered beforehand. Says whether to go on: Ctrl-C is a no.
+    pub async fn asked(self, question: &str, interrupt: &Interrupt) -> anyhow::Result<bool> {
         if self.yes {
             return Ok(true);
         }
@@ -22,9 +25,16 @@ impl Yes {
             return Err(Usage::new(format!("{question} There is no terminal to ask on: say --yes")).into());
         }
         write!(std::io::stderr(), "{question} [y/N] ")?;
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer)?;
-        Ok(is_yes(&answer))
+        // A thread of its own, which nobody waits for at the end: a read of a terminal cannot be stopped.
+        let (tell, told) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut answer = String::new();
+            let _ = tell.send(std::io::stdin().lock().read_line(&mut answer).map(|_| answer));
+        });
+        tokio::select! {
+            answer = told => Ok(is_yes(&answer??)),
+            () = interrupt.pressed() => Ok(false),
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use shared::id::EventId;
-use shared::table::StoredEvent;
+use shared::table::{StoredEvent, Table};
 
 use crate::again::{Resent, Sender, Way};
-use crate::audit::{Auditor, Outcome, Via};
+use crate::audit::{Auditor, Ended, Outcome, Via};
 use crate::operator::{Deployed, OperatorArgs};
 use crate::ui::{plain, say};
 
@@ -59,7 +59,7 @@ pub async fn resend(
     auditor: &Auditor,
     ids: &[EventId],
     way: Way,
-) -> anyhow::Result<Vec<Resent>> {
+) -> anyhow::Result<Ended<Vec<Resent>>> {
     let parameters = [("ids", joined(ids)), ("to", way.word().to_owned())];
     let act = auditor.begin("events resend", &parameters, ids.len() as u64).await?;
     let result = send(deployed, ids, way, false).await;
@@ -72,8 +72,7 @@ pub async fn resend(
         }),
         Err(_) => None,
     };
-    act.end(sent, left, &outcome.unwrap_or_else(|| Outcome::of(&result))).await?;
-    result
+    act.end(sent, left, &outcome.unwrap_or_else(|| Outcome::of(&result)), result).await
 }
 
 /// The most characters of ids that are written down.
@@ -89,52 +88,70 @@ async fn send(deployed: &Deployed, ids: &[EventId], way: Way, dry_run: bool) -> 
     let table = deployed.table()?;
     let mut became = Vec::with_capacity(ids.len());
     for batch in ids.chunks(Sender::BATCH) {
-        let mut found: Vec<Option<StoredEvent>> = Vec::with_capacity(batch.len());
-        for id in batch {
-            found.push(table.event_alone(id).await?);
+        match send_batch(&sender, &table, batch, dry_run).await {
+            Ok(told) => became.extend(told),
+            Err(error) if became.is_empty() => return Err(error),
+            // What became of those before must not be lost.
+            Err(error) => {
+                became.resize(ids.len(), Resent::Failed(format!("{error:#}")));
+                break;
+            }
         }
-        let there: Vec<StoredEvent> = found.iter().flatten().cloned().collect();
-        let told = if dry_run {
-            let look = |event| sender.obstacle(event).map_or(Resent::Sent, Resent::Left);
-            there.iter().map(look).collect()
-        } else {
-            sender.send(&there).await?
-        };
-        let mut told = told.into_iter();
-        became.extend(found.iter().map(|found| {
-            let there = found.as_ref().and_then(|_| told.next());
-            there.unwrap_or(Resent::Left("no event of this id is stored"))
-        }));
     }
     Ok(became)
+}
+
+async fn send_batch(
+    sender: &Sender,
+    table: &Table,
+    ids: &[EventId],
+    dry_run: bool,
+) -> anyhow::Result<Vec<Resent>> {
+    let mut found: Vec<Option<StoredEvent>> = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.push(table.event_alone(id).await?);
+    }
+    let there: Vec<StoredEvent> = found.iter().flatten().cloned().collect();
+    let told = if dry_run {
+        let look = |event| sender.obstacle(event).map_or(Resent::Sent, Resent::Left);
+        there.iter().map(look).collect()
+    } else {
+        sender.send(&there).await?
+    };
+    let mut told = told.into_iter();
+    let became = found.iter().map(|found| {
+        let there = found.as_ref().and_then(|_| told.next());
+        there.unwrap_or(Resent::Left("no event of this id is stored"))
+    });
+    Ok(became.collect())
 }
 
 /// Runs the command.
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Command::Resend { ids, to, dry_run, json, operator } = &args.command;
     let deployed = operator.deployed().await?;
-    let became = if *dry_run {
-        send(&deployed, ids, *to, true).await?
+    let (became, is_written) = if *dry_run {
+        (send(&deployed, ids, *to, true).await?, true)
     } else {
-        resend(&deployed, &Auditor::of(&deployed, Via::Command).await?, ids, *to).await?
+        resend(&deployed, &Auditor::of(&deployed, Via::Command).await?, ids, *to).await?.told()
     };
     let sent = if *dry_run { "would be sent" } else { "sent" };
     for (id, became) in ids.iter().zip(&became) {
-        let id = plain(id.as_str());
         if *json {
             let became = match became {
                 Resent::Sent if *dry_run => json!("would_be_sent"),
                 became => serde_json::to_value(became)?,
             };
-            writeln!(std::io::stdout(), "{}", json!({ "id": id, "outcome": became }))?;
+            writeln!(std::io::stdout(), "{}", json!({ "id": id.as_str(), "outcome": became }))?;
             continue;
         }
+        let id = plain(id.as_str());
         say(&match became {
             Resent::Sent => format!("{sent}  {id}"),
             Resent::Left(why) => format!("left  {id}: {why}"),
             Resent::Failed(why) => format!("failed  {id}: {}", plain(why)),
         });
     }
-    let is_all = became.iter().all(|became| *became == Resent::Sent);
+    let is_all = is_written && became.iter().all(|became| *became == Resent::Sent);
     Ok(if is_all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,6 +1,7 @@
 //! `smile quarantine`: what could not be filed, why, and back to the queue with it.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -11,8 +12,9 @@ use shared::job::{Job, Source};
 use shared::table::{QUARANTINE_DAYS, QuarantineKey, Quarantined, Reason};
 use shared::verify::Verified;
 
-use crate::audit::{Act, Auditor, Outcome, Via};
+use crate::audit::{Act, Auditor, Ended, Outcome, Via};
 use crate::cli::Usage;
+use crate::interrupt::Interrupt;
 use crate::operator::{OperatorArgs, Receiver};
 use crate::ui::{plain, say};
 
@@ -112,16 +114,24 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
                 named(&receiver, keys).await?
             };
             let keys = items.iter().map(|item| Ok(item.key.parse()?)).collect::<anyhow::Result<Vec<_>>>()?;
-            let mut heard = |one: &Released| say(&one.line(*dry_run));
-            let tally = if *dry_run {
-                could_release(&receiver, &keys, &mut heard).await?
+            let interrupt = Interrupt::listen();
+            let mut heard = |one: &Released| {
+                say(&one.line(*dry_run));
+                interrupt.flow()
+            };
+            let (tally, is_written) = if *dry_run {
+                (could_release(&receiver, &keys, &mut heard).await?, true)
             } else {
                 let auditor = Auditor::of(&deployed, Via::Command).await?;
-                release(&receiver, &auditor, &keys, &filter.parameters(), &mut heard).await?
+                release(&receiver, &auditor, &keys, &filter.parameters(), &mut heard).await?.told()
             };
             let done = if *dry_run { "would be released" } else { "released" };
             say(&format!("{} {done}, {} left", tally.released, tally.left));
-            return Ok(if tally.left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            if tally.is_part {
+                say("stopped before the end: run it again for the rest");
+            }
+            let is_all = tally.left == 0 && !tally.is_part && is_written;
+            return Ok(if is_all { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -253,33 +263,35 @@ pub struct Tally {
     pub released: u64,
     /// Left in quarantine.
     pub left: u64,
+    /// Whether it was stopped before all were looked at.
+    pub is_part: bool,
 }
 
-/// Sends bodies to the queue again, and writes down who did it. `heard` is told of each.
+/// Sends bodies to the queue again, and writes down who did it. `heard` is told of each, and may stop it.
 pub async fn release(
     receiver: &Receiver,
     auditor: &Auditor,
     keys: &[QuarantineKey],
     parameters: &[(&str, String)],
-    heard: &mut dyn FnMut(&Released),
-) -> anyhow::Result<Tally> {
+    heard: &mut dyn FnMut(&Released) -> ControlFlow<()>,
+) -> anyhow::Result<Ended<Tally>> {
     let named = keys.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let parameters = [parameters, &[("keys", named)]].concat();
     let mut act = auditor.begin("quarantine release", &parameters, keys.len() as u64).await?;
     let mut tally = Tally::default();
     let result = each(receiver, keys, false, &mut tally, heard, Some(&mut act)).await;
-    act.end(tally.released, tally.left, &Outcome::of(&result)).await?;
-    result.map(|()| tally)
+    let outcome = if tally.is_part { Outcome::Stopped(None) } else { Outcome::of(&result) };
+    act.end(tally.released, tally.left, &outcome, result.map(|()| tally)).await
 }
 
 /// The most keys that are written down.
 const NAMED_MAX: usize = 50;
 
-/// Says of each body what [`release`] would do with it.
+/// Says of each body what [`release`] would do with it. `heard` may stop it.
 pub async fn could_release(
     receiver: &Receiver,
     keys: &[QuarantineKey],
-    heard: &mut dyn FnMut(&Released),
+    heard: &mut dyn FnMut(&Released) -> ControlFlow<()>,
 ) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     each(receiver, keys, true, &mut tally, heard, None).await?;
@@ -291,10 +303,10 @@ async fn each(
     keys: &[QuarantineKey],
     dry_run: bool,
     tally: &mut Tally,
-    heard: &mut dyn FnMut(&Released),
+    heard: &mut dyn FnMut(&Released) -> ControlFlow<()>,
     mut act: Option<&mut Act>,
 ) -> anyhow::Result<()> {
-    for key in keys {
+    for (at, key) in keys.iter().enumerate() {
         let (fate, item) = match receiver.table.quarantined(key).await? {
             None => (Fate::Gone, None),
             Some((item, body)) => {
@@ -316,9 +328,13 @@ async fn each(
             Fate::Left { .. } => tally.left += 1,
             Fate::Gone => {}
         }
-        heard(&Released { key: key.to_string(), fate, item });
+        let flow = heard(&Released { key: key.to_string(), fate, item });
         if let Some(act) = &mut act {
             act.note(tally.released, tally.left).await;
+        }
+        if flow.is_break() && at + 1 < keys.len() {
+            tally.is_part = true;
+            break;
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use shared::job::Source;
 use shared::table::{Filter, StoredEvent, Table};
 
 use crate::again::{Resent, Sender, Way};
-use crate::audit::{Auditor, Outcome, Via};
+use crate::audit::{Auditor, Ended, Outcome, Via};
 use crate::cli::Usage;
 use crate::clock::Moment;
 use crate::confirm::Yes;
@@ -187,7 +187,7 @@ pub async fn replay(
     rate: u32,
     meant: u64,
     heard: &mut dyn FnMut(&Replayed) -> ControlFlow<()>,
-) -> anyhow::Result<Replayed> {
+) -> anyhow::Result<Ended<Replayed>> {
     let sender = Sender::of(deployed, span.into)?;
     let mut walk = span.walk(deployed.table()?);
     let mut parameters = span.parameters();
@@ -218,11 +218,10 @@ pub async fn replay(
     }
     let outcome = match &replayed.stopped {
         None => Outcome::Done,
-        Some(Stopped { why: None, .. }) => Outcome::Stopped,
-        Some(Stopped { why: Some(why), .. }) => Outcome::Failed(why.clone()),
+        Some(Stopped { why: None, at }) => Outcome::Stopped(Some(format!("go on from {at}"))),
+        Some(Stopped { why: Some(why), at }) => Outcome::Failed(format!("go on from {at}: {why}")),
     };
-    act.end(replayed.sent, replayed.left, &outcome).await?;
-    Ok(replayed)
+    act.end(replayed.sent, replayed.left, &outcome, Ok(replayed)).await
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of events")]
@@ -279,30 +278,36 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     }
     let meant = counted.total - counted.left;
     if args.dry_run && args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&counted)?)?;
+        tell_json(&counted)?;
         return Ok(ExitCode::SUCCESS);
     }
     tell(&counted);
     if args.dry_run || meant == 0 {
         say(&format!("{meant} would be sent to the {}, {} left", span.into.word(), counted.left));
+        if args.json {
+            tell_json(&Replayed { left: counted.left, ..Replayed::default() })?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let question = format!("Send {meant} events to the {} once more?", span.into.word());
-    if !args.yes.asked(&question)? {
+    if !args.yes.asked(&question, &interrupt).await? {
         return Ok(ExitCode::FAILURE);
     }
     let auditor = Auditor::of(&deployed, Via::Command).await?;
     let step = Progress::of_stderr().step("sending");
-    let replayed = replay(&deployed, &auditor, &span, args.rate, meant, &mut |replayed| {
+    let ended = replay(&deployed, &auditor, &span, args.rate, meant, &mut |replayed| {
         step.note(format!("sending: {} of {meant}", replayed.sent));
         interrupt.flow()
     })
     .await?;
+    let (replayed, is_written) = ended.told();
     step.done(&format!("{} sent, {} left", replayed.sent, replayed.left));
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&replayed)?)?;
+        tell_json(&replayed)?;
     }
-    let Some(stopped) = &replayed.stopped else { return Ok(ExitCode::SUCCESS) };
+    let Some(stopped) = &replayed.stopped else {
+        return Ok(if is_written { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    };
     let why = stopped.why.as_ref().map_or_else(String::new, |why| format!(": {}", plain(why)));
     say(&format!("stopped{why}"));
     say(&format!(
@@ -323,6 +328,10 @@ impl Args {
         words.extend(self.operator.words());
         words.join(" ")
     }
+}
+
+fn tell_json(what: &impl Serialize) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(what)?)?)
 }
 
 fn tell(counted: &Counted) {

@@ -69,6 +69,9 @@ pub const INTERVAL: Duration = Duration::from_secs(1);
 /// How often a read goes over all that is not settled. The others go over as much.
 const WHOLE_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
+/// The most events that the command reads before it shows them.
+const PAGE: usize = 1000;
+
 /// After so many failures in a row it gives up.
 const FAILURES_MAX: u32 = 30;
 
@@ -97,32 +100,50 @@ pub struct Tail {
     whole_at: Option<Timestamp>,
     /// What has been told and is not settled.
     told: HashMap<String, Timestamp>,
+    /// Whether there is more than the last read gave.
+    is_behind: bool,
 }
 
 impl Tail {
     /// From this time on.
     pub fn new(table: Table, watch: Watch, since: Timestamp) -> Self {
-        Self { table, watch, since, settled: since, whole_at: None, told: HashMap::new() }
+        Self { table, watch, since, settled: since, whole_at: None, told: HashMap::new(), is_behind: false }
     }
 
     /// What has come since the last time, in the order in which it was stored; what comes late, comes later. To be
     /// asked every [`INTERVAL`]. After an error, asking again leaves nothing out.
     pub async fn poll(&mut self, now: Timestamp) -> Result<Vec<StoredEvent>, Fault> {
+        self.poll_some(now, usize::MAX).await
+    }
+
+    /// The first of what [`Self::poll`] gives, so that a long time back does not need memory for all of it. The next
+    /// call goes on behind them.
+    pub async fn poll_some(&mut self, now: Timestamp, most: usize) -> Result<Vec<StoredEvent>, Fault> {
         let fresh = now.saturating_sub(WHOLE_EVERY).unwrap_or(now);
-        let is_whole = self.whole_at.is_none_or(|at| at <= fresh);
+        let is_whole = self.is_behind || self.whole_at.is_none_or(|at| at <= fresh);
         let from = if is_whole { self.settled } else { fresh.max(self.settled) };
         let mut walk = self.walk(from, now);
-        let mut new = Vec::new();
-        while let Some(event) = walk.next().await? {
+        let mut new: Vec<StoredEvent> = Vec::new();
+        while new.len() < most
+            && let Some(event) = walk.next().await?
+        {
             if self.watch.holds(&event) && !self.told.contains_key(&event.id) {
                 new.push(event);
             }
         }
         // Only now, when all of it was read.
         self.told.extend(new.iter().map(|event| (event.id.clone(), event.stored_at)));
+        self.is_behind = new.len() == most;
         if is_whole {
-            self.whole_at = Some(now);
             let settled = now.saturating_sub(SETTLED_AFTER).unwrap_or(now);
+            // Before the last one everything was read.
+            let settled = match new.last() {
+                Some(last) if self.is_behind => settled.min(last.stored_at),
+                _ => settled,
+            };
+            if !self.is_behind {
+                self.whole_at = Some(now);
+            }
             self.settled = self.settled.max(settled).max(self.since);
             self.told.retain(|_, stored_at| *stored_at >= self.settled);
         }
@@ -174,12 +195,14 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
 async fn follow(mut tail: Tail, json: bool) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut failures, mut lines) = (0, Lines::new());
+    let (mut failures, mut lines, mut has_begun) = (0, Lines::new(), false);
     while !is_closed(&std::io::stdout()) {
-        tick.tick().await;
-        match tail.poll(clock::now()).await {
+        if failures > 0 || !tail.is_behind {
+            tick.tick().await;
+        }
+        match tail.poll_some(clock::now(), PAGE).await {
             Ok(events) => {
-                failures = 0;
+                (failures, has_begun) = (0, true);
                 let mut out = std::io::stdout().lock();
                 for event in events {
                     let line = if json { serde_json::to_string(&event)? } else { lines.line(&event) };
@@ -190,7 +213,7 @@ async fn follow(mut tail: Tail, json: bool) -> anyhow::Result<()> {
             Err(fault) => {
                 failures += 1;
                 // Something is wrong from the start, or has been for long.
-                if failures == FAILURES_MAX || tail.whole_at.is_none() {
+                if failures == FAILURES_MAX || !has_begun {
                     return Err(fault.into());
                 }
                 if failures == 1 {

@@ -220,28 +220,7 @@ async fn dead_letters_go_back_and_are_deleted_after(operated: &Operated) {
     assert_eq!(serde_json::to_value(act.standing).unwrap(), "failed");
     assert_eq!(act.parameters["types"], "TASK_FINISHED");
 
-    // What was looked at cannot be given back, and so not be received again: that is not all.
-    operated.proxy.calls();
-    operated.proxy.refuse("AmazonSQS.ChangeMessageVisibilityBatch");
-    let said = operated.smile(&some).await;
-    let moved = said.json();
-    assert_eq!((said.code, &moved["moved"], &moved["unreceived"]), (Some(1), &json!(0), &json!(2)));
-    assert!(said.err.contains("4 of them could not be given back"), "{said:?}");
-    assert!(said.err.contains("2 could not be received: they are hidden for up to five minutes"), "{said:?}");
-    for (operation, asked) in operated.proxy.calls() {
-        if operation == "AmazonSQS.ChangeMessageVisibilityBatch" {
-            for entry in asked["Entries"].as_array().unwrap() {
-                let give = operated.deployed.sqs.change_message_visibility().queue_url(&dlq);
-                let give = give.receipt_handle(entry["ReceiptHandle"].as_str().unwrap());
-                give.visibility_timeout(0).send().await.unwrap();
-            }
-        }
-    }
-    assert_eq!(operated.in_queue(&dlq).await, (4, 0));
-    let act = operated.last_act().await;
-    assert_eq!((act.meant, act.done, act.left), (2, 0, 2));
-    assert_eq!(serde_json::to_value(act.standing).unwrap(), "failed");
-    assert!(act.detail.unwrap().starts_with("2 could not be received"));
+    hidden_letters_are_missed(operated, &dlq, &some).await;
 
     // They cannot be deleted: each is sent once, stays, and that is said.
     operated.proxy.calls();
@@ -281,6 +260,31 @@ async fn dead_letters_go_back_and_are_deleted_after(operated: &Operated) {
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(operated.in_queue(&dlq).await, (0, 0));
     operated.stored("d3").await;
+}
+
+/// What was looked at cannot be given back, and so not be received again: that is not all.
+async fn hidden_letters_are_missed(operated: &Operated, dlq: &str, some: &[&str]) {
+    operated.proxy.calls();
+    operated.proxy.refuse("AmazonSQS.ChangeMessageVisibilityBatch");
+    let said = operated.smile(some).await;
+    let moved = said.json();
+    assert_eq!((said.code, &moved["moved"], &moved["unreceived"]), (Some(1), &json!(0), &json!(2)));
+    assert!(said.err.contains("4 of them could not be given back"), "{said:?}");
+    assert!(said.err.contains("2 could not be received: they are hidden for up to five minutes"), "{said:?}");
+    for (operation, asked) in operated.proxy.calls() {
+        if operation == "AmazonSQS.ChangeMessageVisibilityBatch" {
+            for entry in asked["Entries"].as_array().unwrap() {
+                let give = operated.deployed.sqs.change_message_visibility().queue_url(dlq);
+                let give = give.receipt_handle(entry["ReceiptHandle"].as_str().unwrap());
+                give.visibility_timeout(0).send().await.unwrap();
+            }
+        }
+    }
+    assert_eq!(operated.in_queue(dlq).await, (4, 0));
+    let act = operated.last_act().await;
+    assert_eq!((act.meant, act.done, act.left), (2, 0, 2));
+    assert_eq!(serde_json::to_value(act.standing).unwrap(), "failed");
+    assert!(act.detail.unwrap().starts_with("2 could not be received"));
 }
 
 async fn dead_letters_of_the_bus_go_back(operated: &Operated) {

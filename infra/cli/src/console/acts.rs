@@ -5,33 +5,35 @@
 //! one by now, nothing is done, and the answer (409) says so. A redrive takes at most as many as were confirmed.
 //! What goes on tells how far it is; whoever closes the page stops a redrive or a replay in good order.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde_json::json;
 use shared::id::EventId;
 use shared::table::QuarantineKey;
 use tokio::task::spawn_local;
 
 use super::Scene;
+use super::looking::look;
 use super::reads::which;
 use super::server::Reply;
-use super::stream::{self, Writer};
+use super::stream;
+use super::told::{Counted, Left, Outcome};
 use crate::again::{Resent, Sender, Way};
+use crate::audit::{Auditor, Ended};
 use crate::loopback::{Answer, read};
 use crate::quarantine::{Fate, Released};
-use crate::redrive::{DeadLetters, Wanted, Which};
+use crate::redrive::{DeadLetters, Look, Moved, Wanted, Which};
 use crate::replay::{self, Span};
 use crate::{events, quarantine, redrive};
 
 /// The most keys or ids of one request.
 const MANY: usize = 2000;
 
-/// How many that are left are told one by one.
-const TOLD: usize = 100;
+/// The longest span that is replayed from here, in hours: each day of it is some queries.
+const LONGEST_SPAN: i64 = 400 * 24;
 
 /// An act, as it is asked for.
 enum Act {
@@ -77,34 +79,6 @@ struct Replay {
     confirm: Option<u64>,
 }
 
-/// What an act is about.
-#[derive(Debug, Default, PartialEq, Serialize)]
-struct Counted {
-    count: u64,
-    /// By type, where there are types.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    by: BTreeMap<String, u64>,
-    left: Vec<Left>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-/// What came of it.
-#[derive(Debug, Default, PartialEq, Serialize)]
-struct Outcome {
-    done: u64,
-    left: Vec<Left>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-}
-
-/// What stays as it is, and why.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Left {
-    what: String,
-    why: String,
-}
-
 /// Counts, or begins to act.
 pub(super) async fn answer(scene: &Arc<Scene>, name: &str, body: &[u8]) -> Result<Reply, Answer> {
     let (act, confirm) = asked(name, body)?;
@@ -114,21 +88,28 @@ pub(super) async fn answer(scene: &Arc<Scene>, name: &str, body: &[u8]) -> Resul
         return Ok(Answer::json(200, &count).into());
     };
     // Nothing is begun by somebody without a name.
-    scene.auditor().await.map_err(trouble)?;
+    let auditor = scene.auditor().await.map_err(trouble)?;
     if !matches!(act, Act::Redrive(..)) {
         let now = count(scene, &act).await.map_err(trouble)?.count;
         if now != meant {
             return Err(Answer::refusal(409, &format!("You confirmed {meant}, and by now it is {now}.")));
         }
     }
+    let going = scene.under_way.begin().map_err(trouble)?;
     let (writer, stream) = stream::open();
     let scene = Arc::clone(scene);
     spawn_local(async move {
-        let message = match run(&scene, &act, meant, &writer).await {
+        // A reader that is slow misses a number, not the end.
+        let tell = |done: u64| {
+            let _ = writer.try_send(stream::message("progress", &json!({ "done": done })));
+            if writer.is_closed() { ControlFlow::Break(()) } else { going.flow() }
+        };
+        let message = match run(&scene, &auditor, &act, meant, &tell).await {
             Ok(done) => stream::message("done", &done),
             Err(error) => stream::message("failed", &json!({ "detail": format!("{error:#}") })),
         };
         let _ = writer.send(message).await;
+        drop(going);
     });
     Ok(Reply::Stream(stream))
 }
@@ -171,6 +152,9 @@ fn asked(name: &str, body: &[u8]) -> Result<(Act, Option<u64>), Answer> {
             if from >= to {
                 return Err(refusal("The end of the span must come after its beginning."));
             }
+            if to.duration_since(from) > SignedDuration::from_hours(LONGEST_SPAN) {
+                return Err(refusal("A span is at most 400 days here: smile replay takes longer ones."));
+            }
             let source = source.map(|word| replay::source(&word)).transpose();
             let source = source.map_err(|error| refusal(&error))?;
             (Act::Replay(Span { from, to, types, source, into: way(&into)? }), confirm)
@@ -179,28 +163,19 @@ fn asked(name: &str, body: &[u8]) -> Result<(Act, Option<u64>), Answer> {
     })
 }
 
-async fn count(scene: &Scene, act: &Act) -> anyhow::Result<Counted> {
+async fn count(scene: &Arc<Scene>, act: &Act) -> anyhow::Result<Counted> {
     let deployed = &scene.deployed;
     Ok(match act {
         Act::Release(keys) => {
-            let mut left = Vec::new();
-            let mut heard = |one: &Released| left.extend(stays(one));
+            let mut left = Left::default();
+            let mut heard = |one: &Released| {
+                stays(one, &mut left);
+                ControlFlow::Continue(())
+            };
             let tally = quarantine::could_release(&deployed.receiver()?, keys, &mut heard).await?;
-            Counted { count: tally.released, left: few(left), ..Counted::default() }
+            Counted { count: tally.released, left, ..Counted::default() }
         }
-        Act::Redrive(which, wanted) => {
-            let dead = DeadLetters::of(deployed, *which)?;
-            let look = dead.look(wanted, &mut |_| ControlFlow::Continue(())).await?;
-            let wanted =
-                |kind: &str| wanted.types.is_empty() || wanted.types.iter().any(|type_| type_ == kind);
-            let by = look.by_type.into_iter().filter(|(kind, _)| wanted(kind)).collect();
-            let stuck = look.letters.into_iter().filter_map(|letter| Some((letter.message, letter.stuck?)));
-            let left = stuck.map(|(what, why)| Left { what, why: why.to_owned() });
-            let detail = look
-                .is_part
-                .then(|| "There are more than one pass takes: redrive again afterwards.".to_owned());
-            Counted { count: look.wanted, by, left: few(left), detail }
-        }
+        Act::Redrive(which, wanted) => letters(look(scene, *which, wanted.clone()).await?, wanted),
         Act::Resend(ids, way) => {
             let sender = Sender::of(deployed, *way)?;
             let mut count = Counted::default();
@@ -211,92 +186,107 @@ async fn count(scene: &Scene, act: &Act) -> anyhow::Result<Counted> {
                 };
                 match why {
                     None => count.count += 1,
-                    Some(why) => count.left.push(Left { what: id.to_string(), why: why.to_owned() }),
+                    Some(why) => count.left.add(id.to_string(), why.to_owned()),
                 }
             }
             count
         }
         Act::Replay(span) => {
             let counted = replay::count(deployed, span, &mut |_| ControlFlow::Continue(())).await?;
-            let left = by_reason(counted.reasons);
-            Counted { count: counted.total - counted.left, by: counted.by_type, left, detail: None }
+            let (count, left) = (counted.total - counted.left, Left::by_reason(counted.reasons));
+            Counted { count, by: counted.by_type, left, notes: Vec::new() }
         }
     })
 }
 
-async fn run(scene: &Scene, act: &Act, meant: u64, writer: &Writer) -> anyhow::Result<Outcome> {
-    let (deployed, auditor) = (&scene.deployed, scene.auditor().await?);
-    // A reader that is slow misses a number, not the end.
-    let tell = |done: u64| {
-        let _ = writer.try_send(stream::message("progress", &json!({ "done": done })));
-        if writer.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    Ok(match act {
+/// What a redrive of these would be about.
+fn letters(look: Look, wanted: &Wanted) -> Counted {
+    let is_wanted = |kind: &str| wanted.types.is_empty() || wanted.types.iter().any(|type_| type_ == kind);
+    let by = look.by_type.into_iter().filter(|(kind, _)| is_wanted(kind)).collect();
+    let stuck =
+        look.letters.into_iter().filter_map(|letter| Some((letter.message, letter.stuck?.to_owned())));
+    let hidden = (look.hidden > 0).then(|| {
+        format!(
+            "{} more are hidden for up to five minutes: somebody looks at them, or was stopped.",
+            look.hidden
+        )
+    });
+    let more =
+        look.is_part.then(|| "There are more than were looked at: redrive again afterwards.".to_owned());
+    Counted {
+        count: look.wanted,
+        by,
+        left: Left::among(look.stuck, stuck),
+        notes: [more, hidden].into_iter().flatten().collect(),
+    }
+}
+
+async fn run(
+    scene: &Scene,
+    auditor: &Auditor,
+    act: &Act,
+    meant: u64,
+    tell: &dyn Fn(u64) -> ControlFlow<()>,
+) -> anyhow::Result<Outcome> {
+    let deployed = &scene.deployed;
+    let (outcome, unwritten) = match act {
         Act::Release(keys) => {
-            let (mut left, mut released) = (Vec::new(), 0);
+            let (mut left, mut released) = (Left::default(), 0);
             let mut heard = |one: &Released| {
                 released += u64::from(one.fate == Fate::Released);
-                left.extend(stays(one));
-                let _ = tell(released);
+                stays(one, &mut left);
+                tell(released)
             };
             let receiver = deployed.receiver()?;
-            let tally = quarantine::release(&receiver, auditor, keys, &[], &mut heard).await?;
-            Outcome { done: tally.released, left: few(left), detail: None }
+            let Ended { became, unwritten } =
+                quarantine::release(&receiver, auditor, keys, &[], &mut heard).await?;
+            let notes = became.is_part.then(|| "It was stopped before its end.".to_owned());
+            let whole = left.count == 0 && !became.is_part;
+            (Outcome { done: became.released, whole, left, notes: notes.into_iter().collect() }, unwritten)
         }
         Act::Redrive(which, wanted) => {
             let dead = DeadLetters::of(deployed, *which)?;
-            let moved =
-                redrive::redrive(&dead, auditor, wanted, meant, &mut |moved| tell(moved.moved)).await?;
-            let twice = (moved.twice > 0).then(|| {
-                format!(
-                    "{} could not be deleted from the dead letters: the next redrive sends them once more.",
-                    moved.twice
-                )
-            });
-            Outcome { done: moved.moved, left: by_reason(moved.reasons), detail: twice }
+            let mut heard = |moved: &Moved| tell(moved.moved);
+            let Ended { became, unwritten } =
+                redrive::redrive(&dead, auditor, wanted, meant..=meant, &mut heard).await?;
+            let left = Left::of(became.failed + became.unreceived);
+            (Outcome { done: became.moved, whole: became.is_all(), left, notes: became.notes() }, unwritten)
         }
         Act::Resend(ids, way) => {
-            let became = events::resend(deployed, auditor, ids, *way).await?;
-            let left = ids.iter().zip(&became).filter_map(|(id, became)| {
-                let why = match became {
-                    Resent::Sent => return None,
-                    Resent::Left(why) => (*why).to_owned(),
-                    Resent::Failed(why) => why.clone(),
-                };
-                Some(Left { what: id.to_string(), why })
-            });
-            let left: Vec<Left> = left.collect();
-            let done = u64::try_from(became.len() - left.len())?;
-            Outcome { done, left: few(left), detail: None }
+            let Ended { became, unwritten } = events::resend(deployed, auditor, ids, *way).await?;
+            let (mut left, mut done) = (Left::default(), 0);
+            for (id, became) in ids.iter().zip(became) {
+                match became {
+                    Resent::Sent => done += 1,
+                    Resent::Left(why) => left.add(id.to_string(), why.to_owned()),
+                    Resent::Failed(why) => left.add(id.to_string(), why),
+                }
+            }
+            (Outcome { done, whole: left.count == 0, left, notes: Vec::new() }, unwritten)
         }
         Act::Replay(span) => {
             let mut heard = |replayed: &replay::Replayed| tell(replayed.sent);
-            let replayed = replay::replay(deployed, auditor, span, replay::RATE, meant, &mut heard).await?;
-            if let Some(replay::Stopped { why: Some(why), at }) = replayed.stopped {
-                anyhow::bail!("{} were sent, then it stopped: {why}. Go on from {at}.", replayed.sent);
-            }
-            Outcome { done: replayed.sent, ..Outcome::default() }
+            let Ended { became, unwritten } =
+                replay::replay(deployed, auditor, span, replay::RATE, meant, &mut heard).await?;
+            let stopped = became.stopped.as_ref().map(|replay::Stopped { why, at }| {
+                let why = why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+                format!("It was stopped{why}. Go on from {at}.")
+            });
+            let (whole, left) = (stopped.is_none(), Left::of(became.left));
+            (Outcome { done: became.sent, whole, left, notes: stopped.into_iter().collect() }, unwritten)
         }
-    })
+    };
+    Ok(outcome.written(unwritten))
 }
 
-/// What became of a body that was not released, if so.
-fn stays(one: &Released) -> Option<Left> {
+/// Tells of a body that was not released, if so.
+fn stays(one: &Released, left: &mut Left) {
     let why = match &one.fate {
-        Fate::Released => return None,
+        Fate::Released => return,
         Fate::Left { why } => why.clone(),
         Fate::Gone => "somebody has released it meanwhile".to_owned(),
     };
-    Some(Left { what: one.key.clone(), why })
-}
-
-fn few(left: impl IntoIterator<Item = Left>) -> Vec<Left> {
-    left.into_iter().take(TOLD).collect()
-}
-
-fn by_reason<S: Into<String>>(reasons: BTreeMap<S, u64>) -> Vec<Left> {
-    let told = reasons.into_iter().map(|(why, count)| Left { what: count.to_string(), why: why.into() });
-    few(told)
+    left.add(one.key.clone(), why);
 }
 
 #[cfg(test)]
@@ -324,6 +314,7 @@ mod tests {
             ("resend", r#"{"ids":[""],"into":"bus"}"#),
             ("replay", r#"{"from":"2026-03-01T10:00:00Z","to":"2026-03-01T10:00:00Z","into":"bus"}"#),
             ("replay", &format!(r#"{{{span},"into":"bus","source":"me"}}"#)),
+            ("replay", r#"{"from":"0026-03-01T10:00:00Z","to":"2026-03-01T10:00:00Z","into":"bus"}"#),
             ("replay", "not JSON"),
         ] {
             assert_eq!(status(name, body), Some(400), "{name} {body}");

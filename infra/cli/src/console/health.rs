@@ -3,7 +3,7 @@
 //! Each part is asked for by itself: what somebody may not see, or what does not answer, says so in its own
 //! place, and the rest is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -29,6 +29,9 @@ const DAYS_BACK: i64 = 7;
 
 /// How many of the newest events of a partition are looked at for a webhook.
 const LOOKS: u16 = 100;
+
+/// For so long it is not asked again which alarms are the stack's: only a deployment changes that.
+const NAMES_FRESH: Duration = Duration::from_mins(5);
 
 /// The most in quarantine that is counted.
 const QUARANTINE_LOOKS: usize = 200;
@@ -78,7 +81,7 @@ pub(super) struct Seen {
     at: Timestamp,
     alarms: Part<Vec<Alarm>>,
     queues: Part<Vec<Depth>>,
-    last_webhook: Part<Option<Timestamp>>,
+    last_webhook: Part<Last>,
     last_hour: Part<Count>,
     quarantined_today: Part<Count>,
 }
@@ -106,6 +109,15 @@ struct Depth {
     age: Option<u64>,
 }
 
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+struct Last {
+    /// None, when none was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    /// Whether there may be a later one among what was not looked at.
+    more: bool,
+}
+
 #[derive(Debug, Clone, Default, Serialize)]
 struct Count {
     count: u64,
@@ -115,11 +127,13 @@ struct Count {
 
 /// Looks.
 pub(super) struct Health {
+    cloudformation: aws_sdk_cloudformation::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     sqs: aws_sdk_sqs::Client,
     table: Table,
-    /// What every alarm's name begins with.
-    prefix: String,
+    stack: String,
+    /// The names of the stack's alarms, and when they were asked for.
+    names: Mutex<Option<(Instant, BTreeSet<String>)>>,
     queues: Vec<(&'static str, Kind, String)>,
     last: Mutex<Option<(Instant, Seen)>>,
 }
@@ -130,10 +144,12 @@ impl Health {
             .iter()
             .filter_map(|(queue, kind, output)| Some((*queue, *kind, deployed.optional(output)?.to_owned())));
         Self {
+            cloudformation: aws_sdk_cloudformation::Client::new(&deployed.sdk),
             cloudwatch: aws_sdk_cloudwatch::Client::new(&deployed.sdk),
             sqs: aws_sdk_sqs::Client::new(&deployed.sdk),
             table,
-            prefix: format!("{}-", deployed.name),
+            stack: deployed.name.clone(),
+            names: Mutex::new(None),
             queues: queues.collect(),
             last: Mutex::new(None),
         }
@@ -168,15 +184,21 @@ impl Health {
     }
 
     async fn alarms(&self) -> anyhow::Result<Vec<Alarm>> {
-        let pages = self.cloudwatch.describe_alarms().alarm_name_prefix(&self.prefix);
+        // Whoever may not see the stack's resources sees also those of a stack whose name goes on after a hyphen.
+        let names = self.names().await.unwrap_or_default();
+        let prefix = format!("{}-", self.stack);
+        let pages = self.cloudwatch.describe_alarms().alarm_name_prefix(&prefix);
         let mut pages = pages.into_paginator().send();
         let mut alarms = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| anyhow!("{}", told(&error)))?;
             for alarm in page.metric_alarms() {
                 let name = alarm.alarm_name().unwrap_or_default();
+                if !names.is_empty() && !names.contains(name) {
+                    continue;
+                }
                 alarms.push(Alarm {
-                    name: name.strip_prefix(&self.prefix).unwrap_or(name).to_owned(),
+                    name: name.strip_prefix(&prefix).unwrap_or(name).to_owned(),
                     state: alarm.state_value().map_or("INSUFFICIENT_DATA", |state| state.as_str()).to_owned(),
                     since: alarm.state_updated_timestamp().and_then(timestamp),
                     meaning: alarm.alarm_description().unwrap_or_default().to_owned(),
@@ -185,6 +207,28 @@ impl Health {
         }
         alarms.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(alarms)
+    }
+
+    /// The names of the alarms that are the stack's own.
+    async fn names(&self) -> anyhow::Result<BTreeSet<String>> {
+        let mut known = self.names.lock().await;
+        if let Some((at, names)) = known.as_ref()
+            && at.elapsed() < NAMES_FRESH
+        {
+            return Ok(names.clone());
+        }
+        let pages = self.cloudformation.list_stack_resources().stack_name(&self.stack);
+        let mut pages = pages.into_paginator().send();
+        let mut names = BTreeSet::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| anyhow!("{}", told(&error)))?;
+            let resources = page.stack_resource_summaries().iter();
+            let alarms =
+                resources.filter(|resource| resource.resource_type() == Some("AWS::CloudWatch::Alarm"));
+            names.extend(alarms.filter_map(|alarm| alarm.physical_resource_id().map(str::to_owned)));
+        }
+        *known = Some((Instant::now(), names.clone()));
+        Ok(names)
     }
 
     async fn depths(&self, now: Timestamp) -> anyhow::Result<Vec<Depth>> {
@@ -248,20 +292,27 @@ impl Health {
         Ok(newest.collect())
     }
 
-    async fn last_webhook(&self, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
+    async fn last_webhook(&self, now: Timestamp) -> anyhow::Result<Last> {
         let filter = Filter { source: Some(Source::Webhook), ..Filter::default() };
         let today = TimeZone::UTC.to_datetime(now).date();
         for ago in 0..=DAYS_BACK {
-            let mut newest = None;
+            let mut last = Last::default();
             for partition in Partition::of_day(today - SignedDuration::from_hours(24 * ago)) {
                 let event = self.table.newest(&partition, &filter, LOOKS).await?;
-                newest = newest.max(event.map(|event| event.stored_at));
+                last.at = last.at.max(event.as_ref().map(|event| event.stored_at));
+                last.more |= event.is_none() && self.has_more(&partition).await?;
             }
-            if newest.is_some() {
-                return Ok(newest);
+            if last.at.is_some() || last.more {
+                return Ok(last);
             }
         }
-        Ok(None)
+        Ok(Last::default())
+    }
+
+    /// Whether a partition has more events than are looked at for a webhook.
+    async fn has_more(&self, partition: &Partition) -> anyhow::Result<bool> {
+        let all = self.table.stretch(partition, "", None, &Filter::default(), LOOKS + 1).await?;
+        Ok(all.events.len() > usize::from(LOOKS))
     }
 
     async fn last_hour(&self, now: Timestamp) -> anyhow::Result<Count> {

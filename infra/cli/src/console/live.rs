@@ -34,7 +34,14 @@ pub(super) struct Live {
     table: Table,
     told: broadcast::Sender<Bytes>,
     /// What those see who come later; `None` while nobody looks.
-    recent: Mutex<Option<VecDeque<Bytes>>>,
+    recent: Mutex<Option<Recent>>,
+}
+
+#[derive(Default)]
+struct Recent {
+    /// Whether it is well, or what is wrong; none before the first answer of the table.
+    standing: Option<Bytes>,
+    events: VecDeque<Bytes>,
 }
 
 impl Live {
@@ -47,16 +54,28 @@ impl Live {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = recent.is_none();
         let recent = recent.get_or_insert_default();
-        (is_first, recent.iter().cloned().collect(), self.told.subscribe())
+        let told = recent.standing.iter().chain(&recent.events).cloned();
+        (is_first, told.collect(), self.told.subscribe())
     }
 
     fn tell(&self, message: Bytes) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = recent.get_or_insert_default();
-        recent.push_back(message.clone());
-        if recent.len() > AT_FIRST {
-            recent.pop_front();
+        recent.events.push_back(message.clone());
+        if recent.events.len() > AT_FIRST {
+            recent.events.pop_front();
         }
+        let _ = self.told.send(message);
+    }
+
+    /// Tells that it is well, or what is wrong, unless that is known.
+    fn stand(&self, message: Bytes) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = recent.get_or_insert_default();
+        if recent.standing.as_ref() == Some(&message) {
+            return;
+        }
+        recent.standing = Some(message.clone());
         let _ = self.told.send(message);
     }
 
@@ -71,8 +90,8 @@ impl Live {
     }
 }
 
-/// What somebody sees who looks: `event: stored` with an event, `event: trouble` with what is wrong, `event:
-/// well` when it is well.
+/// What somebody sees who looks: `event: well` as soon as the table answers, `event: stored` with an event, `event:
+/// trouble` with what is wrong, `event: gap` when some were left out.
 pub(super) fn follow(scene: &Arc<Scene>) -> Stream {
     let (is_first, recent, mut coming) = scene.live.join();
     if is_first {
@@ -106,22 +125,21 @@ async fn read(scene: Arc<Scene>) {
     let live = &scene.live;
     let since = clock::now().saturating_sub(RECENT).unwrap_or_default();
     let mut tail = Tail::new(live.table.clone(), Watch::default(), since);
-    let mut is_well = true;
+    let mut is_first = true;
     while !live.is_over() {
         match tail.poll(clock::now()).await {
             Ok(events) => {
-                if !is_well {
-                    let _ = live.told.send(stream::message("well", &json!({})));
-                }
-                is_well = true;
-                for event in &events {
+                live.stand(stream::message("well", &json!({})));
+                // What was there before is not what was missed.
+                let unseen = if is_first { events.len().saturating_sub(AT_FIRST) } else { 0 };
+                is_first = false;
+                for event in &events[unseen..] {
                     live.tell(stream::message("stored", event));
                 }
             }
             Err(error) => {
-                is_well = false;
-                let trouble = json!({ "detail": format!("{error:#}") });
-                let _ = live.told.send(stream::message("trouble", &trouble));
+                let detail = format!("{error:#}");
+                live.stand(stream::message("trouble", &json!({ "detail": detail })));
             }
         }
         tokio::time::sleep(INTERVAL).await;

@@ -20,6 +20,9 @@
 //! | `server` | which path leads where |
 //! | `reads` | what can be looked at |
 //! | `acts` | what can be done |
+//! | `told` | what is told of an act |
+//! | `looking` | looks into dead letters |
+//! | `under_way` | what the end of the console waits for |
 //! | `health` | the row at the top: alarms, queues, what came last |
 //! | `live` | events as they come in |
 //! | `stream` | answers that go on |
@@ -29,26 +32,30 @@ mod acts;
 mod health;
 mod key;
 mod live;
+mod looking;
 mod page;
 mod reads;
 mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod told;
+mod under_way;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use anyhow::Context;
 use query::Query;
 use shared::table::Table;
-use tokio::sync::OnceCell;
 
 use self::health::Health;
 use self::key::Key;
 use self::live::Live;
+use self::under_way::UnderWay;
 use crate::audit::{Auditor, Via};
+use crate::interrupt::Interrupt;
 use crate::loopback::{Door, Served};
 use crate::operator::{Deployed, OperatorArgs};
 use crate::ui::{bold, dim, say};
@@ -95,8 +102,9 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::json!({ "url": url, "stack": name }))?;
         out.flush()?;
     }
-    tokio::signal::ctrl_c().await.context("signals cannot be received")?;
-    drop(console);
+    Interrupt::listen().pressed().await;
+    // On another thread, so that Ctrl-C is heard once more.
+    tokio::task::spawn_blocking(|| drop(console)).await?;
     say("\nThe console has ended.");
     Ok(ExitCode::SUCCESS)
 }
@@ -119,9 +127,19 @@ impl Entrance {
     }
 }
 
-/// A running console. Stops when it is dropped.
+/// A running console. Stops when it is dropped, as soon as what is under way has stopped in good order.
 pub struct Console {
+    under_way: Arc<UnderWay>,
     _served: Served,
+}
+
+/// How long the end of the console waits for what is under way.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.under_way.end(PATIENCE);
+    }
 }
 
 /// What every request needs.
@@ -134,7 +152,8 @@ struct Scene {
     health: Health,
     live: Live,
     /// Asked for when it is needed first: a call to AWS.
-    auditor: OnceCell<Auditor>,
+    auditor: OnceLock<Auditor>,
+    under_way: Arc<UnderWay>,
     /// The customer's site that is played beside a local cloud.
     site: Option<String>,
     policy: String,
@@ -144,27 +163,36 @@ impl Console {
     /// Begins to serve. `site` is a customer's web site to be shown in a frame.
     pub fn start(entrance: Entrance, deployed: Deployed, site: Option<String>) -> anyhow::Result<Self> {
         let Entrance { door, key } = entrance;
-        let table = deployed.table()?;
+        let (table, under_way) = (deployed.table()?, Arc::new(UnderWay::default()));
         let scene = Arc::new(Scene {
             port: door.port(),
             key,
             query: Query::new(table.clone()),
             health: Health::new(&deployed, table.clone()),
             live: Live::new(table.clone()),
-            auditor: OnceCell::new(),
+            auditor: OnceLock::new(),
+            under_way: Arc::clone(&under_way),
             policy: page::policy(site.as_deref()),
             table,
             deployed,
             site,
         });
         let served = Served::start(door, move |request| server::handle(Arc::clone(&scene), request))?;
-        Ok(Self { _served: served })
+        Ok(Self { under_way, _served: served })
     }
 }
 
 impl Scene {
     /// Who acts, and where that is written down.
-    async fn auditor(&self) -> anyhow::Result<&Auditor> {
-        self.auditor.get_or_try_init(|| Auditor::of(&self.deployed, Via::Console)).await
+    async fn auditor(&self) -> anyhow::Result<Auditor> {
+        if let Some(known) = self.auditor.get() {
+            return Ok(known.clone());
+        }
+        let auditor = Auditor::of(&self.deployed, Via::Console).await?;
+        // When STS could not be asked, it may be the next time.
+        if !auditor.is_fallback() {
+            let _ = self.auditor.set(auditor.clone());
+        }
+        Ok(auditor)
     }
 }

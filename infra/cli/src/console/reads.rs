@@ -1,17 +1,19 @@
 //! What can be looked at: the read API, and what only operators see.
 
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use query::Request;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 use shared::event::Subject;
 use shared::id::{AccountId, ArchiveId, IdLength, RecordId, UserId, VerificationId};
 use shared::table::{QUARANTINE_DAYS, QuarantineKey, Quarantined};
 
 use super::Scene;
+use super::looking::look;
 use crate::clock;
 use crate::loopback::Answer;
 use crate::redrive::{DeadLetters, Wanted, Which};
@@ -35,7 +37,7 @@ const AUDIT_DAYS: i64 = 14;
 const MOST_AUDIT_DAYS: i64 = 100;
 
 /// Answers a path behind `/api/`.
-pub(super) async fn answer(scene: &Scene, path: &str, query: &str) -> Answer {
+pub(super) async fn answer(scene: &Arc<Scene>, path: &str, query: &str) -> Answer {
     if path.starts_with("v1/") {
         return of_the_api(scene, path, query).await;
     }
@@ -148,6 +150,7 @@ fn subject(of: Option<&str>, id: &str) -> Result<Subject, String> {
 async fn quarantine(scene: &Scene) -> Found {
     let today = day(clock::now());
     let mut all: Vec<Quarantined> = Vec::new();
+    // A day is read from its oldest on: of one that is too full, the newest are missing.
     for ago in 0..=2 * QUARANTINE_DAYS {
         let mut after = None;
         let mut of_day = Vec::new();
@@ -161,6 +164,9 @@ async fn quarantine(scene: &Scene) -> Found {
             }
         }
         all.extend(of_day.into_iter().rev());
+        if all.len() > MOST_QUARANTINED {
+            break;
+        }
     }
     let more = all.len() > MOST_QUARANTINED;
     all.truncate(MOST_QUARANTINED);
@@ -182,17 +188,15 @@ async fn quarantined_body(scene: &Scene, query: &str) -> Found {
         ));
     };
     let text = String::from_utf8_lossy(&body);
-    let json: Option<Value> = serde_json::from_slice(&body).ok();
+    // As it was received: a number that is read and written may become another one.
+    let json: Option<&RawValue> = serde_json::from_slice(&body).ok();
     Ok(Answer::json(200, &json!({ "body": json, "text": json.is_none().then_some(text) })))
 }
 
-async fn dead_letters(scene: &Scene, query: &str) -> Found {
+async fn dead_letters(scene: &Arc<Scene>, query: &str) -> Found {
     let which = parameter(query, "queue").as_deref().and_then(which);
     let which = which.ok_or_else(|| Trouble::asked("queue must be webhook, callback or publish"))?;
-    let look = DeadLetters::of(&scene.deployed, which)?
-        .look(&Wanted::default(), &mut |_| ControlFlow::Continue(()))
-        .await?;
-    Ok(Answer::json(200, &look))
+    Ok(Answer::json(200, &look(scene, which, Wanted::default()).await?))
 }
 
 /// A queue by its word.

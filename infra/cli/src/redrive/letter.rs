@@ -1,6 +1,7 @@
 //! What a dead letter is about, without its body.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use shared::id::EventId;
 use shared::job::Job;
 use shared::table::Table;
 use shared::verify::Verified;
+use tokio::task::JoinSet;
 
 use super::letters::Received;
 use super::{Wanted, Which};
@@ -62,19 +64,27 @@ impl Content {
 }
 
 impl Letter {
-    /// Reads a message of this queue.
-    pub(super) async fn of(
-        received: &Received,
+    /// Reads messages of this queue, in their order. The table is asked about all of them at once.
+    pub(super) async fn all(
+        received: &[Received],
         which: Which,
         table: &Table,
         wanted: &Wanted,
-    ) -> anyhow::Result<Self> {
-        let content = match which {
-            Which::Webhook | Which::Callback => of_event(received),
-            Which::Publish => of_id(received, table).await?,
+    ) -> anyhow::Result<Vec<Self>> {
+        let contents = match which {
+            Which::Webhook | Which::Callback => received.iter().map(of_event).collect(),
+            Which::Publish => of_ids(received, table).await?,
         };
+        Ok(received
+            .iter()
+            .zip(contents)
+            .map(|(received, content)| Self::of(received, content, wanted))
+            .collect())
+    }
+
+    fn of(received: &Received, content: Content, wanted: &Wanted) -> Self {
         let is_wanted = content.stuck.is_none() && wanted.holds(&content.kind, received.sent_at);
-        Ok(Self {
+        Self {
             message: received.id.clone(),
             kind: content.kind.into_owned(),
             event: content.event,
@@ -84,7 +94,7 @@ impl Letter {
             is_wanted,
             stuck: content.stuck,
             span: content.span,
-        })
+        }
     }
 
     /// Its age, in words.
@@ -130,8 +140,22 @@ struct Batch {
 /// How much earlier than it came to the stream an event may have been stored, and how far clocks may differ.
 const MARGIN: SignedDuration = SignedDuration::from_mins(1);
 
-async fn of_id(received: &Received, table: &Table) -> anyhow::Result<Content> {
-    if let Ok(Id { id }) = serde_json::from_str(received.body()) {
+async fn of_ids(received: &[Received], table: &Table) -> anyhow::Result<Vec<Content>> {
+    let mut reading = JoinSet::new();
+    for (at, one) in received.iter().enumerate() {
+        let (body, table) = (one.body().to_owned(), table.clone());
+        reading.spawn(async move { (at, of_id(&body, &table).await) });
+    }
+    let mut contents = BTreeMap::new();
+    while let Some(read) = reading.join_next().await {
+        let (at, content) = read?;
+        contents.insert(at, content?);
+    }
+    Ok(contents.into_values().collect())
+}
+
+async fn of_id(body: &str, table: &Table) -> anyhow::Result<Content> {
+    if let Ok(Id { id }) = serde_json::from_str(body) {
         let event = match EventId::new(id.as_str()) {
             Ok(id) => table.event_alone(&id).await?,
             Err(_) => None,
@@ -139,7 +163,7 @@ async fn of_id(received: &Received, table: &Table) -> anyhow::Result<Content> {
         let content = event.map_or_else(|| Content::of("(gone)"), |event| Content::of(event.kind));
         return Ok(Content { event: Some(id), ..content });
     }
-    Ok(match serde_json::from_str(received.body()) {
+    Ok(match serde_json::from_str(body) {
         Ok(GaveUp { batch }) => {
             let from = batch.approximate_arrival_of_first_record.saturating_sub(MARGIN)?;
             let to = batch.approximate_arrival_of_last_record.saturating_add(MARGIN)?;

@@ -186,8 +186,10 @@ impl Letters {
         told
     }
 
-    /// Makes messages visible again. Those for which that fails become so by themselves, after [`HIDDEN`].
-    pub(super) async fn give_back(&self, handles: &[&str]) {
+    /// Makes messages visible again. Says why that failed, and for how many: they become so by themselves, after
+    /// [`HIDDEN`].
+    pub(super) async fn give_back(&self, handles: &[&str]) -> BTreeMap<String, u64> {
+        let mut hidden = BTreeMap::new();
         for call in handles.chunks(BATCH) {
             let entry = |(at, handle): (usize, &&str)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(at.to_string());
@@ -195,9 +197,23 @@ impl Letters {
             };
             let entries = call.iter().enumerate().filter_map(entry).collect();
             let give = self.client.change_message_visibility_batch().queue_url(&self.dead);
-            let _ = give.set_entries(Some(entries)).send().await;
+            match give.set_entries(Some(entries)).send().await {
+                Err(error) => *hidden.entry(told_by_code(&error)).or_default() += call.len() as u64,
+                Ok(answer) => {
+                    for failed in answer.failed().iter().filter(|failed| !is_visible(failed.code())) {
+                        *hidden.entry(failed.code().to_owned()).or_default() += 1;
+                    }
+                }
+            }
         }
+        hidden
     }
+}
+
+/// Whether a message could not be made visible since it is not hidden any more: its time was up, or somebody has
+/// deleted it.
+fn is_visible(code: &str) -> bool {
+    code.ends_with("MessageNotInflight") || code.ends_with("InvalidParameterValue")
 }
 
 fn entry(at: usize, letter: &Received) -> Result<SendMessageBatchRequestEntry, String> {

@@ -13,10 +13,11 @@ mod letters;
 mod pass;
 
 use std::io::Write;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::process::ExitCode;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use shared::job::Message;
 use shared::queue::Queue;
@@ -26,7 +27,7 @@ pub use self::letter::Letter;
 use self::letters::Letters;
 use self::pass::Sending;
 pub use self::pass::{Look, Moved};
-use crate::audit::{Auditor, Outcome, Via};
+use crate::audit::{Auditor, Ended, Outcome, Via};
 use crate::clock::{self, Moment};
 use crate::confirm::Yes;
 use crate::interrupt::Interrupt;
@@ -173,7 +174,7 @@ impl DeadLetters {
         self.letters.about().await
     }
 
-    /// Looks at them and gives all back, up to 10,000. `heard` is told how many have been looked at, and may stop
+    /// Looks at them and gives all back, up to 50,000. `heard` is told how many have been looked at, and may stop
     /// it.
     pub async fn look(
         &self,
@@ -208,16 +209,16 @@ impl DeadLetters {
 /// How many events go to the retry queue at a time.
 const SPREAD: usize = 10;
 
-/// Sends letters back, at most as many as `meant`, and writes down who did it. `heard` is told how far it is, and
-/// may stop it.
+/// Sends letters back, and writes down who did it. It is never more than `meant`; when it is fewer,
+/// [`Moved::unreceived`] says so. `heard` is told how far it is, and may stop it.
 pub async fn redrive(
     dead: &DeadLetters,
     auditor: &Auditor,
     wanted: &Wanted,
-    meant: u64,
+    meant: RangeInclusive<u64>,
     heard: &mut dyn FnMut(&Moved) -> ControlFlow<()>,
-) -> anyhow::Result<Moved> {
-    let mut act = auditor.begin("redrive", &wanted.parameters(dead.which), meant).await?;
+) -> anyhow::Result<Ended<Moved>> {
+    let mut act = auditor.begin("redrive", &wanted.parameters(dead.which), *meant.end()).await?;
     let mut sending = Sending::new(dead, wanted, meant, clock::now());
     let result = loop {
         match sending.step().await {
@@ -233,12 +234,14 @@ pub async fn redrive(
     };
     let moved = sending.end().await;
     let outcome = match &result {
-        Ok(()) if moved.failed + moved.twice > 0 => Outcome::Failed(moved.why()),
-        Ok(()) if moved.is_part => Outcome::Stopped,
+        Ok(()) if moved.failed + moved.twice + moved.unreceived > 0 => {
+            Outcome::Failed(moved.notes().join("; "))
+        }
+        Ok(()) if moved.is_part => Outcome::Stopped(None),
         result => Outcome::of(result),
     };
-    act.end(moved.moved, moved.left + moved.failed, &outcome).await?;
-    result.map(|()| moved)
+    let left = moved.left + moved.failed + moved.unreceived;
+    act.end(moved.moved, left, &outcome, result.map(|()| moved)).await
 }
 
 impl Moved {
@@ -246,6 +249,37 @@ impl Moved {
     pub fn why(&self) -> String {
         let reasons = self.reasons.iter().map(|(reason, count)| format!("{reason} ({count} times)"));
         reasons.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether all that was meant is sent and deleted.
+    pub fn is_all(&self) -> bool {
+        self.failed + self.twice + self.unreceived == 0 && !self.is_part
+    }
+
+    /// What is to be known of it beside the numbers, in sentences; nothing, when all went well.
+    pub fn notes(&self) -> Vec<String> {
+        let Self { failed, twice, unreceived, hidden, .. } = self;
+        let note = |is_so: bool, words: String| is_so.then_some(words);
+        let undone = format!("{failed} not sent, {twice} sent but not deleted: {}", self.why());
+        let unreceived_words = format!(
+            "{unreceived} could not be received: they are hidden for up to five minutes, or somebody else has sent them"
+        );
+        let hidden_words = format!(
+            "{hidden} could not be given back, and are hidden for up to five minutes: {}",
+            self.why()
+        );
+        let notes = [
+            note(failed + twice > 0, undone),
+            note(*unreceived > 0, unreceived_words),
+            note(*hidden > 0, hidden_words),
+            note(
+                self.is_full,
+                "what is not asked for fills the pass, and the next one may meet the same: send that back first"
+                    .to_owned(),
+            ),
+            note(self.is_part && !self.is_full, "stopped before the end: run it again for the rest".to_owned()),
+        ];
+        notes.into_iter().flatten().collect()
     }
 }
 
@@ -270,11 +304,12 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         .await?;
     drop(step);
     if !args.json || !args.dry_run {
-        tell(&look, hidden);
+        tell(&look);
     }
+    tell_hidden(&look, hidden);
     if args.dry_run {
         if args.json {
-            writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&look)?)?;
+            tell_json(&look)?;
         } else {
             say(&format!("{} would be sent back", look.wanted));
         }
@@ -288,37 +323,40 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         if look.is_part { visible.max(look.wanted).min(args.limit.unwrap_or(u64::MAX)) } else { look.wanted };
     if meant == 0 {
         say("nothing to send back");
+        if args.json {
+            tell_json(&Moved { left: look.other, ..Moved::default() })?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let about = if look.is_part { "up to about " } else { "" };
-    if !args.yes.asked(&format!("Send {about}{meant} back to the {} queue?", args.which.word()))? {
+    let question = format!("Send {about}{meant} back to the {} queue?", args.which.word());
+    if !args.yes.asked(&question, &interrupt).await? {
         return Ok(ExitCode::FAILURE);
     }
     let auditor = Auditor::of(&deployed, Via::Command).await?;
     let step = Progress::of_stderr().step("sending");
-    let moved = redrive(&dead, &auditor, &wanted, meant, &mut |moved| {
+    let ended = redrive(&dead, &auditor, &wanted, look.wanted.min(meant)..=meant, &mut |moved| {
         step.note(format!("sending: {} of {meant}", moved.moved));
         interrupt.flow()
     })
     .await?;
+    let (moved, is_written) = ended.told();
     step.done(&format!("{} sent back, {} left", moved.moved, moved.left));
-    if moved.failed + moved.twice > 0 {
-        say(&format!("{} not sent, {} sent but not deleted: {}", moved.failed, moved.twice, moved.why()));
-    }
-    if moved.is_part {
-        say("stopped before the end: run it again for the rest");
-    }
+    moved.notes().iter().for_each(|note| say(&plain(note)));
     if args.json {
-        writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&moved)?)?;
+        tell_json(&moved)?;
     }
-    let is_all = moved.failed + moved.twice == 0 && !moved.is_part;
-    Ok(if is_all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if moved.is_all() && is_written { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The most letters that are listed for people.
 const LISTED_MAX: usize = 20;
 
-fn tell(look: &Look, hidden: u64) {
+fn tell_json(what: &impl Serialize) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(what)?)?)
+}
+
+fn tell(look: &Look) {
     let count = |(name, count): (&str, &u64)| (name.to_owned(), count.to_string());
     let types = look.by_type.iter().map(|(kind, of)| count((&plain(kind), of)));
     let rows: Vec<_> = types.chain(look.by_age.iter().map(|(age, of)| count((age, of)))).collect();
@@ -338,9 +376,21 @@ fn tell(look: &Look, hidden: u64) {
             say(&format!("    left: {stuck}"));
         }
     }
-    let all = look.wanted + look.other;
+    let Look { wanted, over, other, .. } = look;
     let more = if look.is_part { " were looked at, and there are more" } else { "" };
-    say(&format!("{all} dead letters{more}, {} of them asked for", look.wanted));
+    let limit = if *over > 0 { format!(", {wanted} by the limit") } else { String::new() };
+    say(&format!("{} dead letters{more}, {} of them asked for{limit}", wanted + over + other, wanted + over));
+}
+
+/// Letters that are not to be had for now: those of others, and those that could not be given back.
+fn tell_hidden(look: &Look, hidden: u64) {
+    if look.hidden > 0 {
+        let why = plain(look.reasons.keys().next().map_or("", String::as_str));
+        say(&format!(
+            "{} of them could not be given back, and are hidden for up to five minutes: {why}",
+            look.hidden
+        ));
+    }
     if hidden > 0 {
         say(&format!(
             "{hidden} more are hidden for up to five minutes: somebody looks at them, or was stopped"

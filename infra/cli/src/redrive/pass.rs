@@ -7,9 +7,10 @@
 //! 3. A letter that comes again in the same pass is known by its id: it is not sent a second time.
 //! 4. What was queued after the pass began stays: a message that fails again at once would go round and round.
 //! 5. Memory is bounded: at most [`HELD_MAX`] handles of what stays are kept, and no body longer than its call.
+//! 6. A pass that finds fewer letters than it was meant to send says so: others hold them, for up to five minutes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,8 +19,9 @@ use super::letter::Letter;
 use super::letters::{Letters, Received};
 use super::{DeadLetters, Wanted};
 
-/// The most letters that are hidden from others at once. SQS allows 120,000 of a queue.
-pub(super) const HELD_MAX: usize = 10_000;
+/// The most letters that are hidden from others at once. SQS allows 120,000 of a queue; but at 60 ms for a call of
+/// ten the first of so many are visible again when the last one is received.
+pub(super) const HELD_MAX: usize = 50_000;
 
 /// The most letters that are told one by one.
 const TOLD_MAX: usize = 100;
@@ -33,12 +35,19 @@ const UNDELETED_MAX: usize = 30;
 /// What lies in a dead letter queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Look {
-    /// How many are asked for, and can go back to their queue.
+    /// How many are asked for, and can go back to their queue. No more than the limit.
     pub wanted: u64,
+    /// How many more would be asked for without the limit.
+    pub over: u64,
     /// How many others there are.
     pub other: u64,
     /// How many of the others cannot go back, see [`Letter::stuck`].
     pub stuck: u64,
+    /// How many were looked at and could not be given back: they are hidden for up to five minutes.
+    pub hidden: u64,
+    /// Why they could not, and how often.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<String, u64>,
     /// Whether there are more than one look takes, or it was stopped.
     pub is_part: bool,
     /// All of them, by type.
@@ -60,10 +69,17 @@ pub struct Moved {
     pub failed: u64,
     /// Not wanted, or over the limit.
     pub left: u64,
+    /// Meant to be sent, but not among those that could be received: somebody else holds them, for up to five
+    /// minutes, or has sent them.
+    pub unreceived: u64,
+    /// Of those that stay, so many could not be given back: hidden for up to five minutes.
+    pub hidden: u64,
     /// Why calls failed, and how often.
     pub reasons: BTreeMap<String, u64>,
     /// Whether there is more than one pass takes, or it was stopped.
     pub is_part: bool,
+    /// Whether what was not asked for filled the pass: another one may meet the same letters first.
+    pub is_full: bool,
 }
 
 /// Letters that stay, by their id, with what they are given back by.
@@ -95,7 +111,8 @@ pub(super) async fn look(
 ) -> anyhow::Result<Look> {
     let (mut look, mut held) = (Look::default(), Held::default());
     let result = look_on(dead, wanted, now, heard, &mut look, &mut held).await;
-    dead.letters.give_back(&held.handles()).await;
+    look.reasons = dead.letters.give_back(&held.handles()).await;
+    look.hidden = look.reasons.values().sum();
     result.map(|()| look)
 }
 
@@ -117,18 +134,18 @@ async fn look_on(
         if received.is_empty() {
             break;
         }
-        in_vain += 1;
-        for received in received {
-            if held.knows(&received) {
-                continue;
-            }
-            in_vain = 0;
-            let letter = Letter::of(&received, dead.which, &dead.table, wanted).await;
+        let new: Vec<Received> = received.into_iter().filter(|received| !held.knows(received)).collect();
+        in_vain = if new.is_empty() { in_vain + 1 } else { 0 };
+        let letters = Letter::all(&new, dead.which, &dead.table, wanted).await;
+        for received in new {
             held.keep(received);
-            look.count(letter?, now);
         }
+        letters?.into_iter().for_each(|letter| look.count(letter, now));
     }
-    look.wanted = look.wanted.min(wanted.limit.unwrap_or(u64::MAX));
+    // The first are visible again, and hide those that were not reached.
+    look.is_part |= in_vain == IN_VAIN_MAX;
+    let limit = wanted.limit.unwrap_or(u64::MAX);
+    (look.wanted, look.over) = (look.wanted.min(limit), look.wanted.saturating_sub(limit));
     Ok(())
 }
 
@@ -148,9 +165,12 @@ impl Look {
 pub(super) struct Sending<'a> {
     dead: &'a DeadLetters,
     wanted: &'a Wanted,
-    most: u64,
+    meant: RangeInclusive<u64>,
     began: Timestamp,
+    /// Calls in a row of which nothing was taken, or that gave nothing new.
     in_vain: u32,
+    /// Calls in a row that gave nothing.
+    empty: u32,
     held: Held,
     /// Sent, and still to be deleted.
     sent: Held,
@@ -158,10 +178,16 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    /// A pass over what was queued before `began`, that sends at most as many as `most`.
-    pub(super) fn new(dead: &'a DeadLetters, wanted: &'a Wanted, most: u64, began: Timestamp) -> Self {
+    /// A pass over what was queued before `began`, that sends as many as are `meant`: never more, and when it is
+    /// fewer, it says so.
+    pub(super) fn new(
+        dead: &'a DeadLetters,
+        wanted: &'a Wanted,
+        meant: RangeInclusive<u64>,
+        began: Timestamp,
+    ) -> Self {
         let (held, sent) = (Held::default(), Held::default());
-        Self { dead, wanted, most, began, in_vain: 0, held, sent, moved: Moved::default() }
+        Self { dead, wanted, meant, began, in_vain: 0, empty: 0, held, sent, moved: Moved::default() }
     }
 
     /// How far it is.
@@ -171,33 +197,37 @@ impl<'a> Sending<'a> {
 
     /// One step: receives up to ten, sends, deletes. Says whether to go on.
     pub(super) async fn step(&mut self) -> anyhow::Result<bool> {
-        if self.moved.moved >= self.most {
+        if self.moved.moved >= *self.meant.end() {
             return Ok(false);
         }
         if self.held.0.len() >= HELD_MAX {
-            self.moved.is_part = true;
+            (self.moved.is_part, self.moved.is_full) = (true, true);
             return Ok(false);
         }
         let received = self.letters().receive().await?;
         if received.is_empty() {
-            return Ok(false);
+            return Ok(self.is_to_be_asked_again());
         }
-        let (mut due, mut streams) = (Vec::new(), Vec::new());
-        let mut received = received.into_iter();
-        while let Some(next) = received.next() {
-            if self.sent.knows(&next) || self.held.knows(&next) {
-                continue;
-            }
-            let letter = match Letter::of(&next, self.dead.which, &self.dead.table, self.wanted).await {
-                Ok(letter) => letter,
-                Err(error) => {
-                    let streams = streams.into_iter().map(|(letter, _)| letter);
-                    let all = due.into_iter().chain(streams).chain([next]).chain(received);
-                    all.for_each(|letter| self.held.keep(letter));
-                    return Err(error);
+        (self.empty, self.moved.unreceived) = (0, 0);
+        let is_new = |received: &Received| !self.sent.knows(received) && !self.held.knows(received);
+        let new: Vec<Received> = received.into_iter().filter(is_new).collect();
+        if new.is_empty() {
+            self.in_vain += 1;
+            self.moved.is_part |= self.in_vain == IN_VAIN_MAX;
+            return Ok(self.in_vain < IN_VAIN_MAX);
+        }
+        let letters = match Letter::all(&new, self.dead.which, &self.dead.table, self.wanted).await {
+            Ok(letters) => letters,
+            Err(error) => {
+                for letter in new {
+                    self.held.keep(letter);
                 }
-            };
-            let is_over = self.moved.moved + (due.len() + streams.len()) as u64 >= self.most;
+                return Err(error);
+            }
+        };
+        let (mut due, mut streams) = (Vec::new(), Vec::new());
+        for (next, letter) in new.into_iter().zip(letters) {
+            let is_over = self.moved.moved + (due.len() + streams.len()) as u64 >= *self.meant.end();
             match letter.span {
                 _ if !letter.is_wanted || is_over || next.sent_at >= self.began => {
                     self.moved.left += 1;
@@ -208,6 +238,13 @@ impl<'a> Sending<'a> {
             }
         }
         self.send(due, streams).await
+    }
+
+    /// After a call that gave nothing: whether to ask once more. Fewer than are meant are believed after some calls.
+    fn is_to_be_asked_again(&mut self) -> bool {
+        self.moved.unreceived = self.meant.start().saturating_sub(self.moved.moved + self.moved.failed);
+        self.empty += 1;
+        self.moved.unreceived > 0 && self.empty < IN_VAIN_MAX
     }
 
     async fn send(
@@ -259,8 +296,11 @@ impl<'a> Sending<'a> {
         if !self.sent.0.is_empty() {
             self.delete().await;
         }
-        self.letters().give_back(&self.held.handles()).await;
-        self.letters().give_back(&self.sent.handles()).await;
+        let handles = [self.held.handles(), self.sent.handles()].concat();
+        for (why, count) in self.letters().give_back(&handles).await {
+            self.moved.hidden += count;
+            self.moved.reasons.insert(format!("not given back: {why}"), count);
+        }
         self.moved
     }
 

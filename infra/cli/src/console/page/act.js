@@ -3,20 +3,25 @@
  * so that what has changed meanwhile is told and not done.
  */
 import { post, stream } from './api.js';
-import { facts, h, loading, many, note, put, say, wrong } from './dom.js';
+import { facts, h, loading, many, note, number, put, say, wrong } from './dom.js';
 import * as health from './health.js';
 
 const table = (counts) => facts(Object.entries(counts ?? {}).map(([name, count]) => [name, `${count}`]), 'tally');
 
-/** What was left, and why. */
-const leftovers = (left) => left?.length > 0 && h('div', {}, h('p', {}, `${many(left.length, 'is', 'are')} left as ${left.length === 1 ? 'it is' : 'they are'}:`),
-  h('ul', {}, left.slice(0, 50).map(({ what, why }) => h('li', {}, h('code', {}, what), ` ${why}`))));
+/** What was left, and why; or how often it was tried in vain. */
+function leftovers({ count, told }) {
+  if (!count && !told.length) return undefined;
+  const are = `${many(count, 'is', 'are')} left as ${count === 1 ? 'it is' : 'they are'}`;
+  const head = !count ? 'What went wrong:' : !told.length ? `${are}.` : told.length < count && told.every(({ what }) => what) ? `${are}, among them:` : `${are}:`;
+  return h('div', {}, h('p', {}, head), h('ul', {}, told.map(({ what, times, why }) => h('li', {}, h('code', {}, what ?? many(times, 'time')), ` ${why}`))));
+}
 
 /**
  * Asks and does. `name` is the act's on the server, `request` what it is about, `verb` its word, `noun` what it is done to,
- * `means` what will come of it. Resolves when the dialog is closed, with whether something was done.
+ * `means` what will come of it, `canStop` whether it can be stopped once it has begun. Resolves when the dialog is closed,
+ * with whether something was done.
  */
-export function act({ name, request, title, verb, noun, means }) {
+export function act({ name, request, title, verb, noun, means, canStop = true }) {
   const place = h('div', {});
   const dialog = h('dialog', { class: 'act', 'aria-labelledby': 'act-title' }, h('h2', { id: 'act-title', tabindex: '-1' }, title), place);
   const close = (text = 'Close') => h('button', { type: 'button', click: () => dialog.close() }, text);
@@ -25,16 +30,18 @@ export function act({ name, request, title, verb, noun, means }) {
   let isDone = false;
 
   const look = async () => {
-    place.replaceChildren(loading('the count'));
+    const cancel = close('Cancel');
+    place.replaceChildren(loading('the count'), buttons(cancel));
+    cancel.focus();
     try {
-      const { count, by, left, detail } = await post(`acts/${name}`, request);
+      const { count, by, left, notes } = await post(`acts/${name}`, request, stop.signal);
       const go = h('button', { type: 'button', class: 'main', click: () => run(count) }, `${verb} ${many(count, noun)}`);
       put(place,
         count ? h('p', {}, `This is about ${many(count, noun)}. `, means) : note('empty', `There is no ${noun} to ${verb.toLowerCase()}.`),
-        detail && h('p', {}, detail), table(by), leftovers(left), buttons(count > 0 && go, close(count ? 'Cancel' : 'Close')));
+        notes.map((line) => h('p', {}, line)), table(by), leftovers(left), buttons(count > 0 && go, close(count ? 'Cancel' : 'Close')));
       (count ? go : place.querySelector('button')).focus();
     } catch (error) {
-      place.replaceChildren(wrong(error, look), buttons(close('Cancel')));
+      if (error.name !== 'AbortError') place.replaceChildren(wrong(error, look), buttons(close('Cancel')));
     }
   };
 
@@ -42,7 +49,7 @@ export function act({ name, request, title, verb, noun, means }) {
     const bar = h('progress', { max: count, value: 0, 'aria-label': 'How far it is' });
     const told = h('p', { role: 'status' }, 'It has begun …');
     const end = h('button', { type: 'button', click: () => stop.abort() }, 'Stop');
-    place.replaceChildren(bar, told, buttons(end));
+    put(place, bar, told, canStop && buttons(end));
     dialog.dataset.running = '';
     let last;
     try {
@@ -55,13 +62,14 @@ export function act({ name, request, title, verb, noun, means }) {
       if (!last) last = { kind: 'failed', data: { detail: 'The console has ended before it was done. The audit says how far it came.' } };
       if (last.kind === 'failed') place.replaceChildren(note('wrong', 'It was not done to the end.', last.data.detail, 'The audit says how far it came. Count again before you go on.'), buttons(close()));
       else {
-        const { done, left, detail } = last.data;
-        put(place, note('good', `Done with ${many(done, noun)}.`, ...[detail, 'It is in the audit.'].filter(Boolean)), leftovers(left), buttons(close()));
-        say(`Done with ${many(done, noun)}.`);
+        const { done, whole, left, notes } = last.data;
+        const title = whole ? `Done with ${many(done, noun)}.` : `Done with ${number(done)} of ${many(count, noun)}.`;
+        put(place, note(whole ? 'good' : 'wait', title, ...notes), leftovers(left), buttons(close()));
+        say(title);
       }
       isDone = true;
     } catch (error) {
-      if (error.name === 'AbortError') place.replaceChildren(note('wait', 'Stopped.', 'The audit says how far it came.'), buttons(close()));
+      if (error.name === 'AbortError') place.replaceChildren(note('wait', 'Stopped.', 'The audit says how far it came, and from where a replay goes on.'), buttons(close()));
       else if (error.status === 409) place.replaceChildren(note('wait', 'It has changed meanwhile.', error.message), buttons(h('button', { type: 'button', class: 'main', click: look }, 'Count again'), close('Cancel')));
       else place.replaceChildren(wrong(error), buttons(close()));
       isDone = error.status !== 409;
@@ -89,7 +97,7 @@ export function resend(event) {
   const dialog = h('dialog', { class: 'act', 'aria-labelledby': 'way-title' });
   const go = (into) => () => {
     dialog.close();
-    act({ name: 'resend', request: { ids: [event.id], into }, title: `Send again: ${event.type}`, verb: 'Send', noun: 'event',
+    act({ name: 'resend', request: { ids: [event.id], into }, title: `Send again: ${event.type}`, verb: 'Send', noun: 'event', canStop: false,
       means: into === 'bus' ? 'Rules on the bus hear of it once more.' : 'The consumer takes it as it takes a repeat: the state stays, unless it was missing.' });
   };
   dialog.append(h('h2', { id: 'way-title' }, 'Send again'), h('p', {}, `${event.type}, ${event.id}`),

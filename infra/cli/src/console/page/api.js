@@ -5,12 +5,13 @@
 
 const KEY = 'smile-console-key';
 
-/** Takes the key out of the address, if it is there. */
+/** Takes the key out of the address, if it is there; says whether it was. */
 export function takeKey() {
   const [, key] = /^#key=([\w-]+)$/.exec(location.hash) ?? [];
-  if (!key) return;
+  if (!key) return false;
   sessionStorage.setItem(KEY, key);
   history.replaceState(null, '', '#/');
+  return true;
 }
 
 export const hasKey = () => sessionStorage.getItem(KEY) !== null;
@@ -54,9 +55,22 @@ export async function find(path) {
   }
 }
 
-export async function post(path, body) {
+/** The same, for what was received: a number that would be shown as another one than it was stays as it was written. */
+export async function received(path) {
+  return JSON.parse(await (await ask(path)).text(), (_, value, context) =>
+    typeof value === 'number' && context?.source && context.source !== String(value) ? new Written(context.source) : value);
+}
+
+/** A number as it was written: `1.0`, or more digits than a number here has. */
+export class Written {
+  constructor(text) {
+    this.text = text;
+  }
+}
+
+export async function post(path, body, signal) {
   const headers = { 'content-type': 'application/json' };
-  return (await ask(path, { method: 'POST', headers, body: JSON.stringify(body) })).json();
+  return (await ask(path, { method: 'POST', headers, body: JSON.stringify(body), signal })).json();
 }
 
 /** Reads an answer that goes on, and calls `heard(event, data)` for each message. Ends when it ends. */
@@ -71,7 +85,7 @@ export async function stream(path, heard, { signal, body } = {}) {
     const messages = (rest + value).split('\n\n');
     rest = messages.pop();
     for (const message of messages) {
-      const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(message) ?? [];
+      const [, event, data] = /^event: (\w+)\ndata: (.*)$/s.exec(message) ?? [];
       if (event) heard(event, JSON.parse(data));
     }
   }

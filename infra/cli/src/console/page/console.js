@@ -62,10 +62,11 @@ function beside(event, rest) {
 }
 
 function go() {
-  takeKey();
+  // Another start of the console, maybe of another stack: nothing of the one before may stay.
+  if (takeKey()) return location.reload();
   if (!hasKey()) {
     main.replaceChildren(h('h1', {}, 'Smile console'), note('wrong', 'This page needs its key.', 'Open the whole address that smile console or cargo dev printed. The key in it is another one each time.'));
-    return;
+    return undefined;
   }
   const [path, text] = (location.hash || '#/').slice(2).split('?');
   const parameters = new URLSearchParams(text);
@@ -86,7 +87,7 @@ function go() {
     window.scrollTo(0, 0);
     if (started) main.focus({ preventScroll: true });
   }
-  beside(event, rest);
+  return beside(event, rest);
 }
 
 /** Moves among what the view lists. */
@@ -135,6 +136,8 @@ if (hasKey()) {
     document.querySelector('nav [href="#/customer"]').parentElement.hidden = !site;
     health.start();
     feed.start();
+    // A view that was opened meanwhile did not know yet what there is.
+    shown = '';
     go();
   } catch (error) {
     main.replaceChildren(h('h1', {}, 'Smile console'), wrong(error, () => location.reload()));

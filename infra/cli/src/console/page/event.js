@@ -1,5 +1,5 @@
 /** One event: what is known of it, its body on request, and sending it again. */
-import { find, get } from './api.js';
+import { find, received } from './api.js';
 import { chip, facts, h, loading, many, note, number, route, short, time, wrong } from './dom.js';
 import { resend } from './act.js';
 import * as mask from './mask.js';
@@ -44,7 +44,7 @@ function body(event) {
   const show = h('button', { type: 'button', class: 'main', click: async () => {
     place.replaceChildren(loading('the body'));
     try {
-      const { body, encoding } = await get(`v1/events/${encodeURIComponent(event.id)}?body=true`);
+      const { body, encoding } = await received(`v1/events/${encodeURIComponent(event.id)}?body=true`);
       if (body === undefined) place.replaceChildren(note('empty', 'The body is not there.', 'It may just be being written or removed: try again.', show));
       else place.replaceChildren(encoding ? mask.plain(atob(body)) : mask.body(body));
     } catch (error) {

@@ -30,7 +30,8 @@ export async function start() {
     if (hasKey()) {
       try {
         await stream('live', (kind, data) => {
-          if (state.tone !== 'good' && kind !== 'trouble') set('good', 'listening');
+          // That some were left out stays true, whatever comes after them.
+          if (['well', 'stored'].includes(kind) && ['wait', 'bad'].includes(state.tone)) set('good', 'listening');
           if (kind === 'trouble') set('bad', 'trouble', data.detail);
           if (kind === 'gap') set('warn', 'some were left out', 'More came than this page could take: search finds the rest.');
           if (kind !== 'stored' || known.has(data.id)) return;

@@ -45,7 +45,8 @@ function tiles({ at, alarms: rings, queues: all, lastWebhook, lastHour, quaranti
     tile('Queues', '#/health', of('work'), queues),
     tile('Dead letters', '#/dead-letters', of('dead'), letters),
     tile('Last webhook', '#/', lastWebhook, (last) =>
-      last ? { tone: 'plain', value: ago(last, new Date(at)), detail: last } : { tone: 'none', value: 'none in a week' }),
+      last.at ? { tone: 'plain', value: ago(last.at, new Date(at)), detail: last.more ? `${last.at}, or later: not all of the newest events were looked at` : last.at }
+        : { tone: 'none', value: last.more ? 'not among the newest' : 'none in a week' }),
     tile('Events, last hour', '#/', lastHour, (hour) => ({ tone: 'plain', value: counted(hour) })),
     tile('Quarantined today', '#/quarantine', quarantinedToday, (today) =>
       ({ tone: today.count ? 'warn' : 'good', value: today.count ? counted(today) : 'none' })),

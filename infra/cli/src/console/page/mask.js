@@ -2,6 +2,7 @@
  * A body as JSON, with what could be personal hidden: everything but ids that Smile made up, types, times of events and
  * words of status. Nothing else is shown until somebody reveals it, one by one or all.
  */
+import { Written } from './api.js';
 import { h, say } from './dom.js';
 
 /** Members that are shown, if what they hold looks like it. A list counts as its member. */
@@ -12,8 +13,11 @@ const SHOWN = new Set([
   'channel', 'datapoints', 'dataPoints', 'count', 'mode', 'eventName', 'reason',
 ]);
 
-/** An id, a word or a time; nothing with spaces, at signs or other marks that names, addresses and numbers have. */
-const LOOK = /^[A-Za-z][\w-]{0,127}$|^[0-9a-f-]{16,64}$|^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/;
+/**
+ * An id, a word or a time; nothing with spaces, at signs or other marks that names, addresses and numbers have. Digits
+ * alone could be the number of a card or of somebody: an id has a letter.
+ */
+const LOOK = /^[A-Za-z][\w-]{0,127}$|^(?=.*[a-f])[0-9a-f-]{16,64}$|^\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)$/;
 
 /** Whether a value may be shown unasked. */
 export function isShown(member, value) {
@@ -47,11 +51,11 @@ export function body(value) {
     return mask.button;
   };
   const leaf = (member, value) => {
-    const text = JSON.stringify(value);
+    const text = value instanceof Written ? value.text : JSON.stringify(value);
     return isShown(member, value) ? h('span', { class: 'shown' }, text) : hidden(isName(member) ? member : 'a value', text);
   };
   const write = (member, value, indent) => {
-    if (value === null || typeof value !== 'object') return [leaf(member, value)];
+    if (value === null || typeof value !== 'object' || value instanceof Written) return [leaf(member, value)];
     const [open, close] = Array.isArray(value) ? '[]' : '{}';
     const entries = Array.isArray(value)
       ? value.map((entry) => write(member, entry, indent + 1))

@@ -1,5 +1,5 @@
 /** What operators look after: the quarantine, dead letters, replays, and the audit of who did what. */
-import { get } from './api.js';
+import { get, received } from './api.js';
 import { act } from './act.js';
 import { ago, chip, facts, h, loading, many, note, number, put, route, time, wrong } from './dom.js';
 import * as health from './health.js';
@@ -24,7 +24,7 @@ function quarantined(item, chosen) {
   const show = h('button', { type: 'button', click: async () => {
     place.replaceChildren(loading('the body'));
     try {
-      const { body, text } = await get(`quarantine/body?key=${encodeURIComponent(item.key)}`);
+      const { body, text } = await received(`quarantine/body?key=${encodeURIComponent(item.key)}`);
       place.replaceChildren(text === null ? mask.body(body) : mask.plain(text));
     } catch (error) {
       place.replaceChildren(wrong(error, () => show.click()));
@@ -78,7 +78,7 @@ export function quarantine(main) {
     } }, h('option', { value: '' }, `any reason (${items.length})`), [...reasons].map(([reason, of]) => h('option', { value: reason }, `${words(reason)} (${of.length})`)));
     count();
     return [h('div', { class: 'tools' }, h('label', { class: 'choose' }, all, 'Choose all'), h('label', {}, 'Reason ', filter), some),
-      h('ul', { class: 'cards' }, entries.map(({ row }) => row)), more && note('wait', `Only the newest ${items.length} are shown.`)].filter(Boolean);
+      h('ul', { class: 'cards' }, entries.map(({ row }) => row)), more && note('wait', `Only ${number(items.length)} are shown: there are more.`)].filter(Boolean);
   });
 }
 
@@ -88,7 +88,8 @@ function letter({ type, event, sent_at: sent, receives, bytes, stuck }) {
 }
 
 function letters(queue, look, again) {
-  if (!look.wanted && !look.other) return [note('good', 'No dead letters.', 'Nothing has failed five times here.')];
+  const hidden = look.hidden > 0 && note('wait', `${number(look.hidden)} are hidden for up to five minutes.`, 'Somebody looks at them, or was stopped. Look again then.');
+  if (!look.wanted && !look.other) return [hidden || note('good', 'No dead letters.', 'Nothing has failed five times here.')];
   const types = h('select', {}, h('option', { value: '' }, 'every type'), Object.keys(look.by_type).map((type) => h('option', { value: type }, type)));
   const redrive = h('button', { type: 'button', class: 'main', click: async () => {
     const request = { queue, types: types.value ? [types.value] : [] };
@@ -101,7 +102,8 @@ function letters(queue, look, again) {
     h('div', { class: 'tools' }, h('label', {}, 'Of ', types), redrive, look.stuck > 0 && chip(`${look.stuck} cannot go back`, 'bad')),
     h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Dead letters of ${queue}` }, h('table', {}, h('thead', {}, h('tr', {},
       ['Type', 'Event', 'Sent', 'Received', 'Bytes', 'Standing'].map((head) => h('th', { scope: 'col' }, head)))), h('tbody', {}, look.letters.map(letter)))),
-    look.is_part && note('wait', 'There are more than were looked at.', 'A redrive takes them, too.'),
+    look.is_part && note('wait', 'There are more than were looked at.', 'A redrive takes as many as are counted then: look again afterwards.'),
+    hidden,
   ].filter(Boolean);
 }
 
@@ -116,7 +118,7 @@ export function deadLetters(main, { queues }) {
       place.replaceChildren(loading('the dead letters'));
       try {
         const found = await get(`dead-letters?queue=${queue}`);
-        tell(found.wanted + found.other);
+        tell(found.wanted + found.other + found.hidden);
         place.replaceChildren(...letters(queue, found, look));
       } catch (error) {
         place.replaceChildren(wrong(error, look));
