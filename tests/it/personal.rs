@@ -301,7 +301,7 @@ async fn a_secret_that_cannot_be_used_stops_the_start_and_is_not_told() {
 
 /// Stable names: whoever queries the logs can rely on them, and a new one is looked at for what it tells.
 pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
-    const FIELDS: [&str; 32] = [
+    const FIELDS: [&str; 34] = [
         "account",
         "at",
         "code",
@@ -312,8 +312,10 @@ pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
         "failed",
         "fault",
         "found",
+        "given_up",
         "gone",
         "held",
+        "is_late",
         "key",
         "level",
         "message",
