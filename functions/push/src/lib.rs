@@ -73,11 +73,10 @@ impl Pusher {
     /// Tells the user's pages. A [`Fault`] says that it is not known which there are: the event must come again.
     pub async fn push(&self, detail: &Detail, now: Timestamp) -> Result<Pushed, Fault> {
         let Some(user) = detail.user() else { return Ok(Pushed::default()) };
-        let message = detail.message();
+        let (message, is_late) = (detail.message(), detail.is_late(now));
         let mut posts = tokio::task::JoinSet::new();
         for connection in self.table.connections(user, now).await? {
             let (pusher, user, message) = (self.clone(), user.clone(), message.clone());
-            let is_late = detail.is_late(now);
             posts.spawn(async move { pusher.post(&user, &connection, &message, is_late, now).await });
         }
         let mut pushed = Pushed::default();
@@ -100,28 +99,27 @@ impl Pusher {
         is_late: bool,
         now: Timestamp,
     ) -> Page {
-        let posted = self.sockets.post(connection, message).await;
-        match &posted {
+        let page = match self.sockets.post(connection, message).await {
             Ok(Posted::Sent) => return Page::Told,
-            Ok(Posted::Gone) => {}
+            Ok(Posted::Gone) => Page::Gone,
             Err(error) => {
                 tracing::warn!(connection, %error, is_late, "not told");
                 if !is_late {
                     return Page::Failed;
                 }
+                Page::GivenUp
             }
-        }
-        match (self.table.forget(user, connection, now).await, posted) {
-            (Ok(()), Err(_)) => Page::GivenUp,
-            (Err(fault), Err(_)) => {
+        };
+        match (self.table.forget(user, connection, now).await, page) {
+            (Ok(()), page) => page,
+            (Err(fault), Page::GivenUp) => {
                 tracing::warn!(connection, %fault, "not told, and not forgotten");
                 Page::Failed
             }
-            (Err(fault), Ok(_)) => {
+            (Err(fault), page) => {
                 tracing::warn!(connection, %fault, "gone, and not forgotten yet");
-                Page::Gone
+                page
             }
-            (Ok(()), Ok(_)) => Page::Gone,
         }
     }
 }

@@ -108,8 +108,7 @@ impl Deployed {
         let names = groups.log_groups().iter().filter_map(|group| group.log_group_name());
         let mut lines = Vec::new();
         for name in names.filter(|name| name.to_lowercase().contains("register")) {
-            let events = self.logs.filter_log_events().log_group_name(name).send().await.unwrap();
-            lines.extend(events.events().iter().filter_map(|event| event.message.clone()));
+            lines.extend(self.log_at(name).await);
         }
         lines
     }
