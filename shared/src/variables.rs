@@ -40,6 +40,11 @@ impl<'a> Variables<'a> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
+    /// The function's name, which Lambda sets; where there is no Lambda, `otherwise`.
+    pub fn function_name(&self, otherwise: &str) -> String {
+        self.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| otherwise.to_owned())
+    }
+
     /// The value, or a complaint that names the variable.
     pub fn required(&self, name: &'static str) -> Result<String, Missing> {
         self.optional(name).ok_or(Missing::Unset(name))

@@ -45,9 +45,7 @@ impl Config {
             secret_arn: variables.required("SMILE_SESSION_SECRET_ARN")?,
             origins: variables.parsed("ALLOWED_ORIGINS", "")?,
             unconfirmed_after: variables.parsed("UNCONFIRMED_SECONDS", "120")?,
-            function_name: variables
-                .optional("AWS_LAMBDA_FUNCTION_NAME")
-                .unwrap_or_else(|| "callback".to_owned()),
+            function_name: variables.function_name("callback"),
         })
     }
 }

@@ -56,9 +56,7 @@ impl Config {
             table: variables.required("TABLE_NAME")?,
             retention: variables.parsed("RETENTION_DAYS", "365")?,
             callback_queue: variables.optional("CALLBACK_QUEUE_ARN"),
-            function_name: variables
-                .optional("AWS_LAMBDA_FUNCTION_NAME")
-                .unwrap_or_else(|| "consumer".to_owned()),
+            function_name: variables.function_name("consumer"),
         })
     }
 }

@@ -77,9 +77,7 @@ impl Config {
                 live: variables.required("LIVE_URL")?,
                 script: variables.required("SCRIPT_URL")?,
             },
-            function_name: variables
-                .optional("AWS_LAMBDA_FUNCTION_NAME")
-                .unwrap_or_else(|| "link".to_owned()),
+            function_name: variables.function_name("link"),
         })
     }
 }

@@ -30,9 +30,7 @@ impl Config {
             table: variables.required("TABLE_NAME")?,
             connections_url: variables.required("CONNECTIONS_URL")?,
             origins: variables.parsed("ALLOWED_ORIGINS", "")?,
-            function_name: variables
-                .optional("AWS_LAMBDA_FUNCTION_NAME")
-                .unwrap_or_else(|| "live".to_owned()),
+            function_name: variables.function_name("live"),
         })
     }
 }

@@ -25,9 +25,7 @@ impl Config {
             bus: variables.required("EVENT_BUS_NAME")?,
             retry_queue_url: variables.required("PUBLISH_RETRY_QUEUE_URL")?,
             table: variables.required("TABLE_NAME")?,
-            function_name: variables
-                .optional("AWS_LAMBDA_FUNCTION_NAME")
-                .unwrap_or_else(|| "publish".to_owned()),
+            function_name: variables.function_name("publish"),
         })
     }
 }

@@ -22,9 +22,7 @@ impl Config {
         Ok(Self {
             table: variables.required("TABLE_NAME")?,
             connections_url: variables.required("CONNECTIONS_URL")?,
-            function_name: variables
-                .optional("AWS_LAMBDA_FUNCTION_NAME")
-                .unwrap_or_else(|| "push".to_owned()),
+            function_name: variables.function_name("push"),
         })
     }
 }

@@ -19,8 +19,7 @@ const TIME: Duration = Duration::from_secs(90);
 async fn main() -> Result<(), Error> {
     let variables = Variables::of_process();
     shared::log::start(&variables);
-    let function_name =
-        variables.optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "register".to_owned());
+    let function_name = variables.function_name("register");
     // A function that ended here would leave CloudFormation waiting.
     let started = start(&variables).map_err(|error| format!("{error:#}"));
     let (register, stacks) = match started {

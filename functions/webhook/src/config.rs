@@ -72,9 +72,7 @@ impl Config {
             secrets,
             allow_list: variables.parsed("SOURCE_ALLOW_LIST", DEFAULT_ALLOW_LIST)?,
             policy: variables.parsed("SOURCE_POLICY", "refuse")?,
-            function_name: variables
-                .optional("AWS_LAMBDA_FUNCTION_NAME")
-                .unwrap_or_else(|| "webhook".to_owned()),
+            function_name: variables.function_name("webhook"),
         })
     }
 }
