@@ -77,6 +77,11 @@ impl Version {
         Self(format!("{created_at:.9}|{rank}|{id}|{}", &hash.short()[..8]))
     }
 
+    /// Of what was marked at a time of ours, since the event that did it has none to go by.
+    pub(crate) fn of_mark(at: Timestamp) -> Self {
+        Self(format!("{at:.9}|0||"))
+    }
+
     /// The text that is compared.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -230,6 +235,10 @@ pub type Registers = BTreeMap<String, Register>;
 
 /// The register that says that a user has taken access back.
 pub const REVOCATION: &str = "revocation";
+
+/// The mark of a revocation that no register can hold, since it has no date that is believed, or a version that is not
+/// known. A reader has it as a register without fields; nothing else knows since when it holds.
+pub const REVOKED_UNDATED: &str = "revoked_undated";
 
 /// The register of a link task that succeeded: what connects an account whose provider needs no login.
 pub const LINKED: &str = "linked";

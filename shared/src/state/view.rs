@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use self::widget::{ClaimView, ErrorView, UploadsView, WidgetView};
-use super::{Entity, LINKED, REVOCATION, Register, Registers, State};
+use super::{Entity, LINKED, REVOCATION, REVOKED_UNDATED, Register, Registers, State};
 use crate::event::{MonitorStatus, TaskType};
 use crate::id::{AccountId, ArchiveId, InviteId, RecordId, UserId, VerificationId};
 
@@ -111,7 +111,7 @@ pub struct Standing {
     /// The vendor's code, while it stands at an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
-    /// When the user took access back. Stays, whatever comes later: no body is kept again.
+    /// When the user took access back, or, when Smile gave no date that can be believed, when we were told. Stays, whatever comes later: no body is kept again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
 }
@@ -423,7 +423,7 @@ fn standing(registers: &Registers, latest: Option<Claim<'_>>) -> Standing {
         error_code: winner
             .filter(|claim| claim.status == "ERROR")
             .and_then(|claim| text(claim.register, "error_code")),
-        revoked_at: revocation.and_then(at),
+        revoked_at: revocation.or_else(|| registers.get(REVOKED_UNDATED)).and_then(at),
     }
 }
 

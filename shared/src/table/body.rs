@@ -89,6 +89,30 @@ impl Table {
         Ok(())
     }
 
+    /// Lets as many chunks end with the event that they belong to.
+    pub(super) async fn end_chunks_with(
+        &self,
+        event: &Item,
+        count: usize,
+        pk: &str,
+        sk: impl Fn(usize) -> String,
+    ) -> Result<(), Fault> {
+        let Some(expires) = event.get("expires") else { return Ok(()) };
+        for at in 0..count {
+            self.client
+                .update_item()
+                .table_name(&self.name)
+                .key("pk", text(pk))
+                .key("sk", text(sk(at)))
+                .update_expression("SET expires = :expires")
+                .expression_attribute_values(":expires", expires.clone())
+                .send()
+                .await
+                .map_err(|error| Fault::of("writing a body", &error))?;
+        }
+        Ok(())
+    }
+
     /// Removes as many chunks.
     pub(super) async fn delete_chunks(
         &self,

@@ -16,7 +16,7 @@ use super::read::MAX_ITEMS;
 use super::{DAY_SHARDS, Item, Table, day, fixed, number, text};
 use crate::event::{Envelope, EventType, Facts, Subject};
 use crate::job::Job;
-use crate::state::{BodyHash, Entity, REVOCATION, Unfolded, Write, is_revocation};
+use crate::state::{BodyHash, Entity, REVOCATION, REVOKED_UNDATED, Unfolded, Write, is_revocation};
 
 /// The most sightings of one event that are told apart; Smile makes three tries.
 const MAX_DELIVERIES: usize = 20;
@@ -24,9 +24,6 @@ const MAX_DELIVERIES: usize = 20;
 /// The most things that one event may be about. Smile's largest events are about some dozens; each one
 /// more is one more look whether it was revoked.
 const MAX_SUBJECTS: usize = 500;
-
-/// Marks an item as revoked where no register says so.
-const REVOKED_UNDATED: &str = "revoked_undated";
 
 /// An event, with all that is known of it.
 #[derive(Clone, Copy)]
@@ -127,7 +124,7 @@ impl Table {
             return Err(Fault::Poison(Poison::ItemTooLarge));
         }
         let packed = Packed::new(record.body);
-        let (pk, chunk_sk) = (event_pk(&record), |at| format!("BODY#{}#{at:02}", record.hash.short()));
+        let (pk, chunk_sk) = (event_pk(&record), |at| chunk_sk(&record, at));
         self.put_chunks(&packed, &pk, chunk_sk, record.expires).await?;
         let revoked = self.write_state(&record).await? || self.any_revoked(&record).await?;
         let stored = self.put_event(&record, (!revoked).then_some(&packed)).await;
@@ -177,7 +174,7 @@ impl Table {
                 .key("pk", text(pk))
                 .key("sk", text(sk))
                 .update_expression(
-                    "SET #at = :at, #owner = :owner, #order = :order, #erase = :erase, #due = :at",
+                    "SET #at = if_not_exists(#at, :at), #owner = :owner, #order = :order, #erase = :erase, #due = :at",
                 )
                 .expression_attribute_names("#at", REVOKED_UNDATED)
                 .expression_attribute_names("#owner", "owner")
@@ -324,6 +321,11 @@ impl Table {
         if hash.map(String::as_str) != Some(record.hash.as_str()) {
             return Ok(Stored::Conflict { revoked: body.is_none() });
         }
+        if let Some(body) = body {
+            // They have been written anew, and would outlive the event, where nobody could find them to erase them.
+            let chunks = body.chunks().count();
+            self.end_chunks_with(there, chunks, &event_pk(record), |at| chunk_sk(record, at)).await?;
+        }
         self.count_delivery(record, there).await
     }
 
@@ -362,6 +364,10 @@ fn is_revoked(item: &Item) -> bool {
 
 fn event_pk(record: &Record<'_>) -> String {
     format!("EVENT#{}", record.envelope.id)
+}
+
+fn chunk_sk(record: &Record<'_>, at: usize) -> String {
+    format!("BODY#{}#{at:02}", record.hash.short())
 }
 
 /// Whose timeline the event is on.

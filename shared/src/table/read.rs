@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::{DAY_SHARDS, Item, Table, text};
 use crate::event::Subject;
 use crate::id::{EventId, UserId};
-use crate::state::{Entity, Registers, State, WIDGET};
+use crate::state::{Entity, Fields, REVOKED_UNDATED, Register, Registers, State, Version, WIDGET};
 
 /// The most items of what one user's browser said that are read.
 pub(crate) const MAX_BROWSER_ITEMS: usize = 300;
@@ -219,14 +219,17 @@ fn is_from_browser(item: &Item) -> bool {
 pub(super) fn insert(state: &mut State, item: &Item) -> Result<(), Fault> {
     let key = |name| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
     let Some(entity) = Entity::from_keys(key("pk"), key("sk")) else { return Ok(()) };
-    let registers: Registers = item
+    let mut registers: Registers = item
         .iter()
         // Keys and marks are texts; a register is a map.
         .filter(|(_, value)| value.is_m())
         .map(|(name, value)| Ok((name.clone(), serde_dynamo::from_attribute_value(value.clone())?)))
         .collect::<Result<_, serde_dynamo::Error>>()
         .map_err(|error| Fault::Retry(format!("the state of {entity} cannot be read: {error}")))?;
-    // An item can be there for a mark alone, such as that it is to be erased.
+    if let Ok(at) = key(REVOKED_UNDATED).parse() {
+        let mark = Register { v: Version::of_mark(at), fields: Fields::new() };
+        registers.insert(REVOKED_UNDATED.to_owned(), mark);
+    }
     if !registers.is_empty() {
         state.insert(entity, registers);
     }
