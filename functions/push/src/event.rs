@@ -38,6 +38,10 @@ struct Message<'a> {
     entity: String,
 }
 
+/// So long after it was stored an event's state is there to be read: the 25 seconds that a message may take, and as much
+/// again and more for clocks that differ.
+const READABLE: SignedDuration = SignedDuration::from_secs(60);
+
 /// Lambda tries an event again after a minute (AWS Lambda, "asynchronous invocation").
 const LATE: SignedDuration = SignedDuration::from_secs(45);
 
@@ -50,6 +54,13 @@ impl Detail {
     /// Whether so much time has gone since it was stored that it has been tried before.
     pub fn is_late(&self, now: Timestamp) -> bool {
         self.stored_at.is_some_and(|stored| now.duration_since(stored) > LATE)
+    }
+
+    /// Pages that have listened only since later than this have read what it says, when they began: to tell them what
+    /// comes late, or is replayed, would have them read it once more.
+    pub fn known_to_pages_since(&self) -> Timestamp {
+        let readable = self.stored_at.and_then(|stored| stored.checked_add(READABLE).ok());
+        readable.unwrap_or(Timestamp::MAX)
     }
 
     /// Whose it is. What is nobody's has no page.

@@ -4,8 +4,12 @@
 //! All pages are told side by side, and all of them before a failure is. A message that the gateway did not take
 //! fails the invocation, and Lambda tries again: so a page may be told twice. A page that cannot be told then, either,
 //! is given up: it is forgotten, finds that out at its next ping, comes back, and reads everything. So one page that
-//! takes nothing any more is not in the way of others. What is gone is forgotten, too; what cannot be forgotten
-//! just now is found gone again by the next event.
+//! takes nothing any more is not in the way of others. (Of an event that comes so late that it may be a further try,
+//! the first is taken for one.) What is gone is forgotten, too; what cannot be forgotten just now is found gone again
+//! by the next event.
+//!
+//! Pages that began to listen after an event was stored are not told of it: they have read it. So a replay of what
+//! was stored long ago reaches none.
 //!
 //! What browsers say is not sent back to browsers: the rule passes on `smile.webhook` and `smile.reconcile` alone
 //! (`infra/template.yaml`).
@@ -75,7 +79,7 @@ impl Pusher {
         let Some(user) = detail.user() else { return Ok(Pushed::default()) };
         let (message, is_late) = (detail.message(), detail.is_late(now));
         let mut posts = tokio::task::JoinSet::new();
-        for connection in self.table.connections(user, now).await? {
+        for connection in self.table.connections(user, detail.known_to_pages_since(), now).await? {
             let (pusher, user, message) = (self.clone(), user.clone(), message.clone());
             posts.spawn(async move { pusher.post(&user, &connection, &message, is_late, now).await });
         }

@@ -35,6 +35,9 @@ const TOMBSTONE: SignedDuration = SignedDuration::from_mins(15);
 /// The most writes of one call (Amazon DynamoDB API reference, `BatchWriteItem`).
 const MAX_BATCH: usize = 25;
 
+/// Since when, in milliseconds, and the connection.
+type Listener = (Option<i64>, String);
+
 /// There, and not a tombstone.
 const IS_OPEN: &str = "attribute_exists(pk) AND attribute_not_exists(ended)";
 
@@ -101,10 +104,18 @@ impl Table {
         self.unlisten(user, connection).await
     }
 
-    /// The connections on which a user's pages listen, the newest first, up to [`MAX_CONNECTIONS`].
-    pub async fn connections(&self, user: &UserId, now: Timestamp) -> Result<Vec<String>, Fault> {
+    /// The connections on which a user's pages listen, the newest first, up to [`MAX_CONNECTIONS`]; of these, the
+    /// ones that have done so since `began_by` or before.
+    pub async fn connections(
+        &self,
+        user: &UserId,
+        began_by: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<String>, Fault> {
         let (live, _) = self.listeners(user, now).await?;
-        Ok(live.into_iter().take(MAX_CONNECTIONS).collect())
+        let newest = live.into_iter().take(MAX_CONNECTIONS);
+        let old = newest.filter(|(since, _)| since.is_none_or(|since| since <= began_by.as_millisecond()));
+        Ok(old.map(|(_, id)| id).collect())
     }
 
     /// Whose connection this is and when it expires, while it is open.
@@ -146,7 +157,7 @@ impl Table {
         let many = over.len();
         over.rotate_left(start % many);
         let mut writes = Vec::new();
-        for connection in over.iter().take(MAX_BATCH / 2) {
+        for (_, connection) in over.iter().take(MAX_BATCH / 2) {
             let bury = PutRequest::builder().set_item(Some(tombstone(connection, now))).build();
             writes.push(WriteRequest::builder().put_request(bury.map_err(unbuilt)?).build());
             let delete = DeleteRequest::builder().set_key(Some(key(by_user(user, connection)))).build();
@@ -158,9 +169,13 @@ impl Table {
         Ok(())
     }
 
-    /// A user's listeners: those that are, the newest first, and those that have expired. One page, of 1 MB: some
-    /// thousands. What a flood might add beyond costs nobody another read.
-    async fn listeners(&self, user: &UserId, now: Timestamp) -> Result<(Vec<String>, Vec<String>), Fault> {
+    /// A user's listeners: those that are, the newest first, and those that have expired, each with the time since
+    /// when. One page, of 1 MB: some thousands. What a flood might add beyond costs nobody another read.
+    async fn listeners(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+    ) -> Result<(Vec<Listener>, Vec<Listener>), Fault> {
         let query = self.client.query().table_name(&self.name).consistent_read(true);
         let query = query.key_condition_expression("pk = :pk");
         let page = query.expression_attribute_values(":pk", text(by_user(user, "").0)).send().await;
@@ -169,14 +184,11 @@ impl Table {
         for item in page.items() {
             let id = item.get("sk").and_then(|sk| sk.as_s().ok()?.strip_prefix("CONNECTION#"));
             let Some(id) = id.map(str::to_owned) else { continue };
-            if whole(item, "expires").is_some_and(|end| end > now.as_second()) {
-                live.push((whole(item, "since"), id));
-            } else {
-                expired.push(id);
-            }
+            let is_live = whole(item, "expires").is_some_and(|end| end > now.as_second());
+            if is_live { &mut live } else { &mut expired }.push((whole(item, "since"), id));
         }
         live.sort_unstable_by(|one, other| other.cmp(one));
-        Ok((live.into_iter().map(|(_, id)| id).collect(), expired))
+        Ok((live, expired))
     }
 }
 

@@ -90,7 +90,7 @@ impl World {
     }
 
     async fn listeners(&self, user: &str, now: Timestamp) -> Vec<String> {
-        self.table.connections(&UserId::new(user).unwrap(), now).await.unwrap()
+        self.table.connections(&UserId::new(user).unwrap(), Timestamp::MAX, now).await.unwrap()
     }
 
     /// How many items a user's partition of listeners has, expired ones too.

@@ -88,6 +88,22 @@ async fn a_page_that_cannot_be_told_again_is_given_up_and_finds_out_at_its_ping(
 }
 
 #[tokio::test]
+async fn what_a_page_has_read_when_it_began_it_is_not_told() {
+    let world = World::new(15).await;
+    let minutes = |minutes| now() + SignedDuration::from_mins(minutes);
+    let mut before = world.listening("c-before", "u-1", now()).await;
+    let mut soon = world.listening("c-soon", "u-1", minutes(10)).await;
+    let mut after = world.listening("c-after", "u-1", minutes(12)).await;
+    let change: push::Detail = serde_json::from_value(json!({ "id": "et-1", "type": "USER_CREATED",
+        "userId": "u-1", "storedAt": minutes(10).to_string() }))
+    .unwrap();
+    // The bus brings it late. Who began in the minute in which it may not have been there to be read is told, too.
+    let pushed = world.pusher.push(&change, minutes(20)).await.unwrap();
+    assert_eq!(pushed, Pushed { told: 2, ..Default::default() });
+    assert!(before.try_recv().is_ok() && soon.try_recv().is_ok() && after.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn what_stands_on_the_bus_is_what_push_reads() {
     let stored = json!({
         "id": "et-1", "type": "ACCOUNT_CONNECTED", "source": "webhook", "created_at": "2026-03-01T10:00:00Z",
