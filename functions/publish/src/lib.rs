@@ -65,7 +65,14 @@ pub struct Outcome {
     pub published: Vec<String>,
     /// Events that go another way round, by the retry queue.
     pub deferred: usize,
+    /// Events that came from there, and that the bus refused again.
+    pub refused_again: usize,
 }
+
+/// Why a further try came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the bus refused it")]
+struct Refused;
 
 /// An event of the stream, by the record that it came in.
 struct Due {
@@ -111,6 +118,7 @@ impl Publisher {
             failures: first_lost.into_iter().map(|(due, _)| due.sequence_number).collect(),
             published,
             deferred,
+            refused_again: 0,
         }
     }
 
@@ -167,7 +175,7 @@ impl Publisher {
             let task = tasks.spawn(async move { publisher.once_more(&body, trace.as_deref()).await });
             left.insert(task.id(), message_id);
         }
-        let mut published = Vec::new();
+        let (mut published, mut refused_again) = (Vec::new(), 0);
         while let Some(ended) = tasks.join_next_with_id().await {
             match ended {
                 Ok((task, Ok(kind))) => {
@@ -175,6 +183,7 @@ impl Publisher {
                     left.remove(&task);
                 }
                 Ok((task, Err(error))) => {
+                    refused_again += usize::from(error.is::<Refused>());
                     tracing::error!(message_id = left[&task], error = format!("{error:#}"), "it comes again");
                 }
                 Err(error) => {
@@ -183,7 +192,7 @@ impl Publisher {
                 }
             }
         }
-        Outcome { failures: left.into_values().collect(), published, deferred: 0 }
+        Outcome { failures: left.into_values().collect(), published, deferred: 0, refused_again }
     }
 
     /// Publishes one event, by the message about it; gives its type, if it is there still.
@@ -198,7 +207,7 @@ impl Publisher {
         };
         let detail = Detail::of(&event);
         let taken = self.bus.put(std::slice::from_ref(&detail), trace).await;
-        ensure!(taken == [true], "the bus refused event {id}");
+        ensure!(taken == [true], anyhow::Error::new(Refused).context(format!("event {id}")));
         Ok(Some(told(&detail)))
     }
 }
@@ -213,7 +222,7 @@ impl Outcome {
     /// What is counted.
     pub fn counts(&self) -> Vec<Count> {
         let published = self.published.iter().map(|kind| Count::by(Metric::Published, kind));
-        let deferred = (0..self.deferred).map(|_| Count::of(Metric::BusRefused));
-        published.chain(deferred).collect()
+        let refused = (0..self.deferred + self.refused_again).map(|_| Count::of(Metric::BusRefused));
+        published.chain(refused).collect()
     }
 }

@@ -71,8 +71,14 @@ async fn what_is_stored_gets_on_the_bus_and_what_the_bus_refuses_comes_again() {
     let deployed = Deployed::start("published").await;
     let mut rule = Rule::of(&deployed).await;
     let queue = &deployed.stack().outputs["PublishRetryQueueUrl"];
-    // Not the six minutes of production.
+    // Not the six minutes of production, and no dead letter while two updates are made.
+    let redrive = deployed.sqs.get_queue_attributes().queue_url(queue);
+    let redrive = redrive.attribute_names(QueueAttributeName::RedrivePolicy).send().await.unwrap();
+    let redrive = &redrive.attributes.unwrap()[&QueueAttributeName::RedrivePolicy];
+    let mut redrive: Value = serde_json::from_str(redrive).unwrap();
+    redrive["maxReceiveCount"] = json!(1000);
     let again = deployed.sqs.set_queue_attributes().queue_url(queue);
+    let again = again.attributes(QueueAttributeName::RedrivePolicy, redrive.to_string());
     again.attributes(QueueAttributeName::VisibilityTimeout, "3").send().await.unwrap();
 
     // A whole life, all 37 types; each detail is what its type's schema says, and no more.
@@ -108,7 +114,13 @@ async fn what_is_stored_gets_on_the_bus_and_what_the_bus_refuses_comes_again() {
     assert!(!rule.has(&deployed, &refused).await);
     // Nor without the table, where it is read again.
     deployed.update(Some(("PublishRole", "Table")), &[]).await;
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    until("a reading that is refused", async || {
+        let log = deployed.log_of("smile-publish").await;
+        log.iter()
+            .any(|line| line.contains("it comes again") && line.contains("reading an event"))
+            .then_some(())
+    })
+    .await;
     assert!(!rule.has(&deployed, &refused).await);
     deployed.update(None, &[]).await;
     rule.gets(&deployed, &refused).await;

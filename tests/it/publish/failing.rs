@@ -186,8 +186,14 @@ async fn from_the_queue_what_the_bus_refuses_comes_again() {
     let world = World::new(plan([NOTHING_TAKEN, Fault::Part(1), Fault::Nonsense], [])).await;
     world.store(&webhook("et-0", "USER_CREATED", &json!({})), Source::Webhook).await;
     let batch = messages(&[json!({ "id": "et-0" })]);
-    for expected in [&["m-0"][..], &["m-0"], &["m-0"], &[]] {
-        assert_eq!(invoke(&world.publisher, batch.clone()).await, expected);
+    for refused in [true, true, true, false] {
+        let outcome = outcome(&world, batch.clone()).await;
+        let failed: Vec<_> =
+            outcome.failures.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
+        assert_eq!(failed, if refused { vec!["m-0"] } else { vec![] });
+        // Each try that came to nothing is counted: where little happens, nothing else would tell for hours.
+        let counted: Vec<&str> = outcome.counts().iter().map(|count| count.metric.name()).collect();
+        assert_eq!(counted, [if refused { "BusRefused" } else { "Published" }]);
     }
     assert_eq!(world.aws.state().queue.len(), 0, "it goes round by SQS, not by a new message");
 }
