@@ -229,8 +229,9 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
                     "{name}"
                 );
                 // Whoever may make links may not read what is known, and the other way round.
-                let scope = if key.starts_with("GET ") { "smile:read" } else { "smile:link" };
-                assert_eq!(route["AuthorizationScopes"], by_jwt(json!([scope]), no_value()), "{name}");
+                let scope = if key.starts_with("GET ") { "JwtReadScope" } else { "JwtLinkScope" };
+                let scopes = by_jwt(json!([{ "Ref": scope }]), no_value());
+                assert_eq!(route["AuthorizationScopes"], scopes, "{name}");
             }
             _ => assert_eq!(route["AuthorizationType"], "NONE", "{name}"),
         }
@@ -994,6 +995,17 @@ fn only_tls_reaches_queues_and_topic_and_the_access_log_says_nothing_personal() 
         let expected: &[&str] = match name {
             // Where browsers call, an address is a person's.
             "CallbackStage" => &["integrationLatency", "requestId", "responseLength", "routeKey", "status"],
+            // Here a caller is a system, and who was given a body must be known.
+            "BackendStage" => &[
+                "caller",
+                "integrationLatency",
+                "requestId",
+                "responseLength",
+                "routeKey",
+                "sourceIp",
+                "status",
+                "subject",
+            ],
             _ => &["integrationLatency", "requestId", "responseLength", "routeKey", "sourceIp", "status"],
         };
         assert_eq!(logged, expected, "{name}");

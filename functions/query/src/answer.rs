@@ -6,7 +6,6 @@ use shared::problem::MEDIA_TYPE;
 
 use crate::operation::Operation;
 use crate::refusal::{MAX_ANSWER_BYTES, Refusal, WAIT};
-use crate::scope::BODIES;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ pub struct Headers {
     pub retry_after: Option<String>,
     /// What is missing in the token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub www_authenticate: Option<String>,
+    pub www_authenticate: Option<&'static str>,
     /// What it is, it is.
     pub x_content_type_options: &'static str,
 }
@@ -125,8 +124,7 @@ impl Outcome {
                     Refusal::NotGet => headers.allow = Some("GET"),
                     Refusal::Unavailable => headers.retry_after = Some(WAIT.to_string()),
                     Refusal::ScopeMissing => {
-                        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{BODIES}\"");
-                        headers.www_authenticate = Some(challenge);
+                        headers.www_authenticate = Some("Bearer error=\"insufficient_scope\"");
                     }
                     _ => {}
                 }

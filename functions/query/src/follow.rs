@@ -25,6 +25,7 @@ use std::cmp::max;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use shared::id::MAX_ID_BYTES;
 use shared::table::order_of;
 
 /// After this much time nothing comes before an event any more: the 25 seconds that a message may take, and as
@@ -76,7 +77,9 @@ impl Place {
     pub fn is_sound(&self) -> bool {
         let is_order = |order: &str| {
             let time = order.split('#').next().unwrap_or_default();
-            time.parse().is_ok_and(|at: Timestamp| order_of(at) == time)
+            // A time, then an id: the table refuses what is too long to be a key.
+            order.len() <= time.len() + 1 + MAX_ID_BYTES
+                && time.parse().is_ok_and(|at: Timestamp| order_of(at) == time)
         };
         is_order(&self.at)
             && self.settled.as_ref().is_none_or(|settled| is_order(settled) && *settled < self.at)
@@ -223,6 +226,8 @@ mod tests {
         let (early, late) = (order(1, "a#b"), order(2, ""));
         assert!(place(&early, None).is_sound() && place(&late, Some(&early)).is_sound());
         assert!(Place::before(time(0)).is_sound());
+        let long = |bytes| order(1, &"x".repeat(bytes));
+        assert!(place(&long(256), None).is_sound() && !place(&long(257), None).is_sound());
         for wrong in
             ["", "STATE", "#", "2026-03-01", "2026-03-01T10:00:00Z#a", "2026-03-01T10:00:00.000000+00:00#a"]
         {

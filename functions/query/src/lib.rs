@@ -75,15 +75,22 @@ pub const PATIENCE: Patience = Patience {
 /// How long a request may take: below the function's time-out of 10 seconds (`infra/template.yaml`).
 pub const WITHIN: Duration = Duration::from_secs(8);
 
-/// The function: its table.
+/// The function: its table, and who may have bodies.
 pub struct Query {
     table: Table,
+    bodies_scope: String,
 }
 
 impl Query {
-    /// A function that reads this table.
+    /// A function that reads this table. With a JWT bodies need the scope [`scope::BODIES`].
     pub fn new(table: Table) -> Self {
-        Self { table }
+        Self { table, bodies_scope: scope::BODIES.to_owned() }
+    }
+
+    /// With a JWT bodies need this scope instead.
+    #[must_use]
+    pub fn with_bodies_scope(self, bodies_scope: String) -> Self {
+        Self { bodies_scope, ..self }
     }
 
     /// Deals with one request.
@@ -136,7 +143,7 @@ impl Query {
                 if !with_body {
                     return found(&things::event(table, id, false).await?);
                 }
-                if !request.may_have_bodies() {
+                if !request.may_have_bodies(&self.bodies_scope) {
                     return Err(Refusal::ScopeMissing);
                 }
                 let event = things::event(table, id, true).await?;

@@ -11,7 +11,7 @@ use shared::problem::{MEDIA_TYPE, Problem};
 use utoipa::OpenApi;
 
 use crate::refusal::Refusal;
-use crate::{lists, scope, things};
+use crate::{lists, things};
 
 /// The document.
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
@@ -50,10 +50,8 @@ fn document() -> Value {
         },
         "jwt": {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-            "description": format!(
-                "With the stack's parameters JwtIssuer and JwtAudience. Needs the scope {}; for bodies also {}.",
-                scope::READ, scope::BODIES
-            ),
+            "description": "With the stack's parameters JwtIssuer and JwtAudience. Needs the scope that JwtReadScope names, \
+                smile:read if it names none; for bodies also the one of JwtBodiesScope, smile:read:bodies.",
         },
     });
     document["security"] = json!([{ "iam": [] }, { "jwt": [] }]);
@@ -117,7 +115,12 @@ fn complete(operation: &mut Value) {
     }
     responses["422"] = problem(&[Refusal::TooLarge], "There is more than an answer can carry.");
     responses["429"] = message("Too many requests.");
-    responses["503"] = problem(&[Refusal::Unavailable], "The table cannot be read just now.");
+    responses["500"] = message("The function failed, or was too slow.");
+    responses["503"] = problem(
+        &[Refusal::Unavailable],
+        "The table cannot be read just now; or, as plain JSON, the gateway's own word on a function that it cannot reach.",
+    );
+    responses["503"]["content"]["application/json"] = message("")["content"]["application/json"].clone();
     responses["503"]["headers"] =
         json!({ "Retry-After": { "description": "Seconds.", "schema": { "type": "integer" } } });
 }

@@ -4,7 +4,6 @@ use shared::id::MAX_ID_BYTES;
 use shared::problem::Problem;
 
 use crate::parameters::{LIMIT_DEFAULT, LIMIT_MAX};
-use crate::scope::BODIES;
 
 /// The most bytes that an answer may have when Lambda hands it over: its limit is 6 MB (AWS Lambda, "quotas"),
 /// and answer and headers are one JSON document there.
@@ -147,7 +146,9 @@ impl Refusal {
             }
             Self::Day => "day must be a date, such as 2026-03-01.",
             Self::Body => "body must be true or false.",
-            Self::ScopeMissing => return format!("Bodies need the scope {BODIES}."),
+            Self::ScopeMissing => {
+                "Bodies need a scope of their own, which the stack's parameter JwtBodiesScope names."
+            }
             Self::NotFound => "Nothing is known under this id.",
             Self::TooLarge => {
                 "There is more of this than an answer can carry. The operator's tool, smile show, reads it."

@@ -91,15 +91,16 @@ impl Request {
         etag::is_named(named.map(|(_, value)| value.as_str()), tag)
     }
 
-    /// Whether the caller may have bodies.
-    pub fn may_have_bodies(&self) -> bool {
-        self.context.authorizer.as_ref().is_none_or(Authorizer::may_have_bodies)
+    /// Whether the caller may have bodies, for which a JWT needs this scope.
+    pub fn may_have_bodies(&self, needed: &str) -> bool {
+        self.context.authorizer.as_ref().is_none_or(|authorizer| authorizer.may_have_bodies(needed))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scope::BODIES;
 
     fn request(json: &str) -> Request {
         serde_json::from_str(json).unwrap()
@@ -116,14 +117,14 @@ mod tests {
         assert_eq!((read.method(), read.path(), read.query()), ("GET", "/v1/users/u-1", "a=b"));
         assert_eq!((read.route(), read.id()), (Some("GET /v1/users/{id}"), Some("r-1")));
         assert!(read.has("\"x\"") && read.has("\"y\"") && !read.has("\"z\"") && !read.has("y"));
-        assert!(!read.may_have_bodies());
+        assert!(!read.may_have_bodies(BODIES));
     }
 
     #[test]
     fn one_of_our_own_may_have_everything() {
         let own = Request::get("/v1/users/a%2Fb", "limit=1");
         assert_eq!((own.method(), own.path(), own.query()), ("GET", "/v1/users/a%2Fb", "limit=1"));
-        assert!(own.route().is_none() && own.id().is_none() && own.may_have_bodies());
+        assert!(own.route().is_none() && own.id().is_none() && own.may_have_bodies(BODIES));
     }
 
     #[test]
@@ -131,7 +132,7 @@ mod tests {
         let read =
             request(r#"{"rawPath":"/v1/events","requestContext":{"stage":"$default","authorizer":null}}"#);
         assert_eq!((read.method(), read.path(), read.query(), read.id()), ("", "/v1/events", "", None));
-        assert!(read.may_have_bodies() && !read.has("\"x\""));
+        assert!(read.may_have_bodies(BODIES) && !read.has("\"x\""));
         assert!(request(r#"{"headers":{"if-none-match":"*"}}"#).has("\"x\""));
     }
 }

@@ -1,17 +1,14 @@
 //! Who may read bodies.
 //!
-//! The gateway decides who may ask at all: by IAM, or by a JWT with the scope `smile:read`. A route's scopes cannot
-//! depend on its query, so that the one for bodies is looked for here, in what the gateway's authorizer has
-//! checked. Who comes by IAM may read bodies: there a policy is what says who may call `GET /v1/events/*`.
+//! The gateway decides who may ask at all: by IAM, or by a JWT with a scope (the stack's parameter `JwtReadScope`). A
+//! route's scopes cannot depend on its query, so that the one for bodies (`JwtBodiesScope`) is looked for here, in what
+//! the gateway's authorizer has checked. Who comes by IAM may read bodies: there a policy is what says who may call `GET /v1/events/*`.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What a JWT needs to read anything.
-pub const READ: &str = "smile:read";
-
-/// What a JWT needs to read bodies, beside [`READ`].
+/// The scope that a JWT needs to read bodies, beside the one to read anything, where the stack says no other.
 pub const BODIES: &str = "smile:read:bodies";
 
 /// What the gateway says of the caller.
@@ -30,15 +27,15 @@ struct Jwt {
 }
 
 impl Authorizer {
-    /// Whether the caller may have bodies.
-    pub fn may_have_bodies(&self) -> bool {
+    /// Whether the caller may have bodies, for which a JWT needs this scope.
+    pub fn may_have_bodies(&self, needed: &str) -> bool {
         let Some(jwt) = &self.jwt else { return true };
         // `scope` (RFC 8693, section 4.2) or `scp`, as the gateway itself looks for them. Of a claim that is a list,
         // the gateway makes a text in brackets.
         let claimed = ["scope", "scp"].iter().filter_map(|name| jwt.claims.as_ref()?.get(*name)?.as_str());
         let claimed = claimed.flat_map(|scopes| scopes.trim_matches(['[', ']']).split([' ', ',']));
         let granted = jwt.scopes.iter().flatten().map(String::as_str);
-        claimed.chain(granted).any(|scope| scope == BODIES)
+        claimed.chain(granted).any(|scope| scope == needed)
     }
 }
 
@@ -48,8 +45,10 @@ mod tests {
 
     #[test]
     fn bodies_need_their_own_scope() {
-        let may =
-            |authorizer: &str| serde_json::from_str::<Authorizer>(authorizer).unwrap().may_have_bodies();
+        let authorizer = |text: &str| serde_json::from_str::<Authorizer>(text).unwrap();
+        let may = |text: &str| authorizer(text).may_have_bodies(BODIES);
+        let of_cognito = r#"{"jwt":{"claims":{"scope":"smile/read smile/bodies"},"scopes":["smile/read"]}}"#;
+        assert!(authorizer(of_cognito).may_have_bodies("smile/bodies") && !may(of_cognito));
         for (authorizer, expected) in [
             (r#"{"iam":{"userArn":"arn:aws:iam::1:user/u"}}"#, true),
             ("{}", true),

@@ -143,8 +143,8 @@ pub async fn verification(table: &Table, id: &str) -> Result<VerificationView, R
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "the document's form of what `Parameters` reads")]
 pub(crate) struct WithBody {
-    /// Whether the body is wanted, too. Bodies hold personal data: with a JWT they need the scope
-    /// `smile:read:bodies`.
+    /// Whether the body is wanted, too. Bodies hold personal data: with a JWT they need a scope
+    /// of their own.
     #[param(default = false)]
     body: Option<bool>,
 }

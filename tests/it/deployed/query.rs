@@ -34,24 +34,51 @@ impl<'a> System<'a> {
     }
 
     async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.signed("execute-api", "GET", self.url(path), headers, String::new()).await
+    }
+
+    async fn signed(
+        &self,
+        service: &str,
+        method: &'static str,
+        url: String,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Answer {
         #[expect(clippy::disallowed_methods, reason = "the local cloud has the real time, too")]
         let now = jiff::Timestamp::now();
-        let (url, identity) = (self.url(path), self.credentials.clone().into());
+        let identity = self.credentials.clone().into();
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.deployed.stack().region)
-            .name("execute-api")
+            .name(service)
             .time(SystemTime::UNIX_EPOCH + Duration::try_from(now.as_duration()).unwrap())
             .settings(SigningSettings::default())
             .build()
             .unwrap()
             .into();
-        let request =
-            SignableRequest::new("GET", &url, headers.iter().copied(), SignableBody::Bytes(b"")).unwrap();
+        let signable = SignableBody::Bytes(body.as_bytes());
+        let request = SignableRequest::new(method, &url, headers.iter().copied(), signable).unwrap();
         let (signed, _) = sign(request, &params).unwrap().into_parts();
         let all = headers.iter().copied().chain(signed.headers());
         let all = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        ask("GET", url, all, String::new()).await
+        ask(method, url, all, body).await
+    }
+
+    /// Asks with a JWT.
+    async fn get_by_jwt(&self, path: &str, token: &str) -> Answer {
+        let headers = vec![("authorization".to_owned(), format!("Bearer {token}"))];
+        ask("GET", self.url(path), headers, String::new()).await
+    }
+
+    async fn cognito(&self, call: &str, asked: Value) -> Value {
+        let target = format!("AWSCognitoIdentityProviderService.{call}");
+        let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
+        let endpoint = format!("{}/", self.deployed.stack().aws_endpoint);
+        let (status, _, answer) =
+            self.signed("cognito-idp", "POST", endpoint, &headers, asked.to_string()).await;
+        assert_eq!(status, 200, "{call}: {answer}");
+        answer
     }
 
     /// The problem in an answer that must be one: its status and its code.
@@ -182,4 +209,89 @@ async fn each_statement_is_needed(system: &System<'_>) {
     for path in in_table.iter().chain(&by_index) {
         assert_eq!(system.get(path).await.0, 200, "{path}");
     }
+}
+
+/// An issuer as customers have it, whose scopes cannot be named as the template names them by itself.
+struct Issuer {
+    url: String,
+    client: String,
+    secret: String,
+}
+
+impl Issuer {
+    async fn start(system: &System<'_>) -> Self {
+        let pool = system.cognito("CreateUserPool", json!({ "PoolName": "systems" })).await;
+        let pool = pool["UserPool"]["Id"].as_str().unwrap();
+        let scope = |name: &str| json!({ "ScopeName": name, "ScopeDescription": name });
+        let names = ["read", "bodies", "link"];
+        let server =
+            json!({ "UserPoolId": pool, "Identifier": "smile", "Name": "smile", "Scopes": names.map(scope) });
+        system.cognito("CreateResourceServer", server).await;
+        let client = json!({ "UserPoolId": pool, "ClientName": "back office", "GenerateSecret": true,
+            "AllowedOAuthFlowsUserPoolClient": true, "AllowedOAuthFlows": ["client_credentials"],
+            "AllowedOAuthScopes": names.map(|name| format!("smile/{name}")) });
+        let made = system.cognito("CreateUserPoolClient", client).await;
+        let text = |name: &str| made["UserPoolClient"][name].as_str().unwrap().to_owned();
+        let region = &system.deployed.stack().region;
+        Self {
+            url: format!("https://cognito-idp.{region}.amazonaws.com/{pool}"),
+            client: text("ClientId"),
+            secret: text("ClientSecret"),
+        }
+    }
+
+    /// A token with these scopes, separated by plus signs.
+    async fn token(&self, system: &System<'_>, scopes: &str) -> String {
+        let Self { client, secret, .. } = self;
+        let secret = secret.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let form =
+            format!("grant_type=client_credentials&client_id={client}&client_secret={secret}&scope={scopes}");
+        let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        let url = format!("{}/oauth2/token", system.deployed.stack().aws_endpoint);
+        let (status, _, answer) = ask("POST", url, headers, form).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_jwt_opens_what_its_scopes_say() {
+    let deployed = Deployed::start("jwt").await;
+    let system = System::new(&deployed);
+    let issuer = Issuer::start(&system).await;
+    let scopes =
+        [("JwtLinkScope", "smile/link"), ("JwtReadScope", "smile/read"), ("JwtBodiesScope", "smile/bodies")];
+    let all = [("JwtIssuer", issuer.url.as_str()), ("JwtAudience", &issuer.client)];
+    deployed.update(None, &[&all[..], &scopes].concat()).await;
+    assert_eq!(deployed.send(event("et-1", "ACCOUNT_CONNECTED").as_bytes()).await.0, 200);
+
+    let reader = issuer.token(&system, "smile/read").await;
+    let (user, with_body) = ("/v1/users/u-1", "/v1/events/et-1?body=true");
+    until("the event", async || {
+        let (status, _, found) = system.get_by_jwt("/v1/events/et-1", &reader).await;
+        assert!(matches!(status, 200 | 404), "{status}: {found}");
+        (status == 200).then_some(())
+    })
+    .await;
+    let (status, _, known) = system.get_by_jwt(user, &reader).await;
+    assert_eq!((status, &known["accounts"][0]["status"]), (200, &json!("CONNECTED")));
+    let (status, headers, refused) = system.get_by_jwt(with_body, &reader).await;
+    assert_eq!((status, &refused["code"]), (403, &json!("scope_missing")));
+    assert_eq!(headers["www-authenticate"], "Bearer error=\"insufficient_scope\"");
+    let both = issuer.token(&system, "smile/read+smile/bodies").await;
+    let (status, _, found) = system.get_by_jwt(with_body, &both).await;
+    assert_eq!((status, &found["body"]["id"]), (200, &json!("et-1")));
+
+    // Neither the scope for links alone, nor that for bodies alone, nor no token of this issuer's opens anything.
+    for scopes in ["smile/link", "smile/bodies"] {
+        let other = issuer.token(&system, scopes).await;
+        assert_eq!(system.get_by_jwt(user, &other).await.0, 403, "{scopes}");
+    }
+    let (head, _) = reader.rsplit_once('.').unwrap();
+    for forged in [String::new(), format!("{head}."), format!("{head}.{}", "A".repeat(342))] {
+        assert_eq!(system.get_by_jwt(user, &forged).await.0, 401, "{forged}");
+    }
+    // Nor a signature of AWS's, where tokens are asked for.
+    assert_eq!(system.get(user).await.0, 401);
+    deployed.stop().await;
 }

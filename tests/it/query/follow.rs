@@ -135,7 +135,7 @@ async fn a_reader_misses_nothing_whatever_comes_late() {
         written.extend(writer.await.unwrap());
     }
     let longest = written.iter().map(|(_, _, took)| *took).max().unwrap();
-    assert!((15..30).contains(&longest.as_secs()), "{longest:?}");
+    assert!(longest.as_secs() >= 15 && longest < SETTLED_AFTER, "{longest:?}");
     let end = clock.now();
     assert!(end.to_string().starts_with("2026-03-02"), "{end}");
     assert!(end.duration_since(start) > SETTLED_AFTER, "what was read first is settled before the end");
