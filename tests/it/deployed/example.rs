@@ -171,5 +171,20 @@ async fn a_lender_acts_on_a_finished_task_once() {
     assert_eq!(all.keys().collect::<Vec<_>>(), ["et-1", "et-2"], "{log}");
     assert_eq!(all["et-1"]["decided"], AttributeValue::Bool(true), "it was put there anew");
     assert!(!log.contains("u-1") && !log.contains("\"ERROR\""), "{log}");
+
+    // One whom the receiver does not know is no one who has taken access back: it fails, and comes again.
+    let strange = PutEventsRequestEntry::builder()
+        .event_bus_name(&deployed.stack().outputs["BusName"])
+        .source("smile.webhook")
+        .detail_type("TASK_FINISHED")
+        .detail(detail.to_string().replace("u-1", "u-strange").replace("et-1", "et-strange"))
+        .build();
+    events.put_events().entries(strange).send().await.unwrap();
+    until("the failure", async || {
+        let log = deployed.log_at(&outputs["LogGroup"]).await.concat();
+        log.contains("event et-strange: the read API did not tell of a user: the status is 404").then_some(())
+    })
+    .await;
+    assert!(!deployed.to_be_decided(table).await.contains_key("et-strange"));
     deployed.stop().await;
 }

@@ -38,6 +38,16 @@ pub(crate) struct Account {
     revoked_at: Option<String>,
 }
 
+impl User {
+    /// One of the user's accounts; one that is not there is an error, as a user is.
+    pub(crate) fn account(&self, id: &str) -> anyhow::Result<&Account> {
+        self.accounts
+            .iter()
+            .find(|account| account.id == id)
+            .context("the read API does not know the account")
+    }
+}
+
 impl Account {
     /// Whether the user still lets their data be used.
     pub(crate) fn may_be_decided_on(&self) -> bool {
@@ -50,8 +60,9 @@ impl ReadApi {
         Self { sdk, url }
     }
 
-    /// What is known of a user now; none of one who is not known (any more).
-    pub(crate) async fn user(&self, id: &str) -> anyhow::Result<Option<User>> {
+    /// What is known of a user now. That there is no such user is an error, too: state is there before its event, and
+    /// stays when it has been erased, so this asks the wrong receiver, or state could not be made of the event.
+    pub(crate) async fn user(&self, id: &str) -> anyhow::Result<User> {
         let url = format!("{}/v1/users/{}", self.url, utf8_percent_encode(id, RESERVED));
         let request = self.signed(&url).await.context("the request cannot be signed")?;
         let ask = move || -> anyhow::Result<_> {
@@ -59,8 +70,7 @@ impl ReadApi {
                 ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false);
             let mut answer = ureq::Agent::from(config.build()).run(request)?;
             match answer.status().as_u16() {
-                200 => Ok(Some(serde_json::from_str(&answer.body_mut().read_to_string()?)?)),
-                404 => Ok(None),
+                200 => Ok(serde_json::from_str(&answer.body_mut().read_to_string()?)?),
                 status => bail!("the status is {status}"),
             }
         };
@@ -91,6 +101,17 @@ impl ReadApi {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_that_is_not_known_is_no_account_that_was_taken_back() {
+        let user: User = serde_json::from_str(
+            r#"{"accounts":[{"account":"a-1","status":"DISCONNECTED","revoked_at":"2026-03-01T10:00:00Z"}]}"#,
+        )
+        .unwrap();
+        assert!(!user.account("a-1").unwrap().may_be_decided_on());
+        assert!(user.account("a-2").is_err());
+        assert!(serde_json::from_str::<User>("{}").unwrap().account("a-1").is_err());
+    }
 
     #[test]
     fn what_was_taken_back_is_not_decided_on() {

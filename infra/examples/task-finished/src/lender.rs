@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue::S;
@@ -43,13 +44,13 @@ impl Lender {
     /// Puts the application on the list of those to be decided. An error has Lambda try again, and then keep the
     /// event in the dead letter queue.
     pub(crate) async fn act(&self, event: &TaskFinished) -> anyhow::Result<()> {
-        let user = self.read_api.user(&event.user_id).await?;
-        let mut accounts = user.iter().flat_map(|user| &user.accounts);
-        let account = accounts.find(|account| account.id == event.account_id);
-        let Some(account) = account.filter(|account| account.may_be_decided_on()) else {
+        let known = self.read_api.user(&event.user_id).await;
+        let user = known.with_context(|| format!("event {}", event.id))?;
+        let account = user.account(&event.account_id).with_context(|| format!("event {}", event.id))?;
+        if !account.may_be_decided_on() {
             tracing::info!(event = event.id, "nothing to decide: the user has taken access back");
             return Ok(());
-        };
+        }
         let item = [
             ("event", &event.id),
             ("user", &event.user_id),
