@@ -13,13 +13,14 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
-use aws_smithy_http_client::Builder as HttpClient;
+pub use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder as HttpClient, Connector};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -89,6 +90,17 @@ pub struct Patience {
     pub attempts: u32,
 }
 
+impl Patience {
+    /// All but the number of tries, as the SDK has it.
+    pub fn timeouts(&self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(self.connect)
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.operation)
+            .build()
+    }
+}
+
 /// What went wrong with a call, for a log: code and message of AWS's answer, or why there was none. Never
 /// the answer itself, which the SDK's own words end with: it can hold a secret.
 pub fn told<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> String {
@@ -100,12 +112,18 @@ pub fn told<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Strin
         },
         SdkError::ResponseError(answer) => unreadable(answer.raw()),
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(error) => DisplayErrorContext(error).to_string(),
+            Some(error) => causes(error),
             None => "no connection".to_owned(),
         },
         SdkError::TimeoutError(_) => "no answer in time".to_owned(),
         _ => "the request could not be made".to_owned(),
     }
+}
+
+/// An error and what it comes from, one after the other.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The same without the message, for calls that carry somebody's data: a message about it could quote it.
@@ -116,19 +134,35 @@ pub fn told_by_code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) 
 
 /// The HTTP client of all of the project's programs: rustls with ring, trusting Amazon's roots or the
 /// certificates in the file.
-pub fn http_client(ca_bundle: Option<&Path>) -> std::io::Result<SharedHttpClient> {
+pub fn http_client(ca_bundle: Option<&Path>, proxy: ProxyConfig) -> std::io::Result<SharedHttpClient> {
     let trust = match ca_bundle {
-        Some(file) => TrustStore::empty().with_pem_certificate(std::fs::read(file)?),
+        Some(file) => TrustStore::empty().with_pem_certificate(certificates(file)?),
         None => ROOTS.iter().fold(TrustStore::empty(), |trust, root| trust.with_pem_certificate(*root)),
     };
     let tls = TlsContext::builder().with_trust_store(trust).build().map_err(std::io::Error::other)?;
-    Ok(HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https())
+    Ok(HttpClient::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().proxy_config(proxy.clone());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
+    }))
+}
+
+/// A file of certificates. One that has none would trust nobody, and say so at the first call only.
+fn certificates(file: &Path) -> std::io::Result<Vec<u8>> {
+    let bytes = std::fs::read(file)?;
+    let begin = b"-----BEGIN CERTIFICATE-----";
+    if !bytes.windows(begin.len()).any(|window| window == begin) {
+        let none = format!("{} has no certificate in PEM", file.display());
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, none));
+    }
+    Ok(bytes)
 }
 
 /// Makes the configuration that all of a function's clients share. Reads `AWS_CA_BUNDLE`'s file if
 /// there is one, otherwise no file at all.
 pub fn config(settings: Settings, patience: Patience) -> std::io::Result<SdkConfig> {
-    let client = http_client(settings.ca_bundle.as_deref())?;
+    let client = http_client(settings.ca_bundle.as_deref(), ProxyConfig::disabled())?;
     let mut builder: Builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(settings.region))
@@ -143,15 +177,25 @@ pub fn config(settings: Settings, patience: Patience) -> std::io::Result<SdkConf
                 .with_initial_backoff(Duration::from_millis(50))
                 .with_max_backoff(Duration::from_millis(500)),
         )
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(patience.connect)
-                .operation_attempt_timeout(patience.attempt)
-                .operation_timeout(patience.operation)
-                .build(),
-        );
+        .timeout_config(patience.timeouts());
     if let Some(endpoint) = settings.endpoint {
         builder = builder.endpoint_url(endpoint);
     }
     Ok(builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_refused_at_once() {
+        let file = std::env::temp_dir().join(format!("smile-bundle-{}.pem", std::process::id()));
+        std::fs::write(&file, "a certificate, but in DER").unwrap();
+        let refused = http_client(Some(&file), ProxyConfig::disabled()).unwrap_err();
+        assert!(refused.to_string().ends_with(".pem has no certificate in PEM"), "{refused}");
+        std::fs::write(&file, ROOTS.concat()).unwrap();
+        assert!(http_client(Some(&file), ProxyConfig::disabled()).is_ok());
+        std::fs::remove_file(&file).unwrap();
+    }
 }

@@ -10,7 +10,9 @@ use shared::table::{Reason, Stored};
 use webhook::{Outcome, SourcePolicy};
 
 use crate::golden::examples;
+use crate::histories::view;
 use crate::receiver::{Keys, Receiver, SECRET, request, signature};
+use crate::support::quarantined_on;
 
 fn event(id: &str, kind: &str, data: &Value) -> Vec<u8> {
     json!({ "id": id, "version": 1, "type": kind, "createdAt": "2026-03-01T10:00:00Z", "data": data })
@@ -27,7 +29,7 @@ impl Receiver {
     /// Reasons, ids and bodies of all that lies in quarantine.
     async fn quarantine(&self) -> Vec<(String, Option<String>, Vec<u8>)> {
         let mut all = Vec::new();
-        for item in self.table.quarantined_on(Date::constant(2026, 3, 1)).await.unwrap() {
+        for item in quarantined_on(&self.table, Date::constant(2026, 3, 1)).await {
             let (found, body) = self.table.quarantined(&item.key.parse().unwrap()).await.unwrap().unwrap();
             assert_eq!(found, item);
             all.push((item.reason, item.id, body.unwrap()));
@@ -221,7 +223,7 @@ async fn what_is_held_is_apart_until_it_is_released() {
 async fn the_quarantine_gives_back_only_what_was_seen() {
     let mut receiver = Receiver::new().await;
     receiver.deliver(b"garbage").await;
-    let seen = receiver.table.quarantined_on(Date::constant(2026, 3, 1)).await.unwrap().pop().unwrap();
+    let seen = quarantined_on(&receiver.table, Date::constant(2026, 3, 1)).await.pop().unwrap();
     let key = seen.key.parse().unwrap();
     let mut older = seen.clone();
     older.stored_at -= jiff::SignedDuration::from_secs(1);
@@ -292,7 +294,33 @@ async fn a_revocation_that_cannot_be_dated_takes_hold_all_the_same() {
         }
         let due = receiver.items().await.iter().filter(|item| item.contains_key("erase_due")).count();
         assert_eq!(due, 1, "{case}");
+        // Nobody decides on an account that looks connected.
+        let state = receiver.table.user(&UserId::new("u-1").unwrap()).await.unwrap();
+        let account = &view(&state)["users"]["u-1"]["accounts"][0];
+        assert!(account["revoked_at"].as_str().unwrap().starts_with("2026-03-01T12:"), "{case}: {account}");
     }
+}
+
+#[tokio::test]
+async fn a_repeat_lets_no_chunk_outlive_its_event() {
+    let mut receiver = Receiver::new().await;
+    assert!(is_new(&receiver.deliver(&large_body(2_500_000)).await));
+    let expires = async |receiver: &Receiver| {
+        let items = receiver.items().await;
+        let of = |begin: &str| {
+            let items = items.iter().filter(|item| item["sk"].as_s().unwrap().starts_with(begin));
+            items
+                .map(|item| item["expires"].as_n().unwrap().clone())
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        (of("EVENT"), of("BODY#"))
+    };
+    let (event, chunks) = expires(&receiver).await;
+    assert!(event.len() == 1 && event == chunks);
+    // Three hundred days later it is replayed.
+    receiver.now += jiff::SignedDuration::from_hours(300 * 24);
+    receiver.deliver(&large_body(2_500_000)).await;
+    assert_eq!(expires(&receiver).await, (event.clone(), event));
 }
 
 #[tokio::test]
@@ -330,14 +358,14 @@ async fn releasing_cannot_harm_what_was_put_there_anew() {
     receiver.send(&noise).await;
     let message = receiver.cloud.receive().pop().unwrap();
     receiver.consumer.process(&message, receiver.now).await.unwrap();
-    let seen = receiver.table.quarantined_on(Date::constant(2026, 3, 1)).await.unwrap().pop().unwrap();
+    let seen = quarantined_on(&receiver.table, Date::constant(2026, 3, 1)).await.pop().unwrap();
     // The consumer puts it there again, under the same key, before the first one is removed.
     let later = receiver.now + jiff::SignedDuration::from_secs(1);
     receiver.consumer.process(&message, later).await.unwrap();
     assert!(!receiver.table.remove_quarantined(&seen.key.parse().unwrap(), &seen).await.unwrap());
     assert!(receiver.quarantine().await[0].2 == noise);
     // Or after its item is removed, while its chunks still are: those are not the new one's.
-    let seen = receiver.table.quarantined_on(Date::constant(2026, 3, 1)).await.unwrap().pop().unwrap();
+    let seen = quarantined_on(&receiver.table, Date::constant(2026, 3, 1)).await.pop().unwrap();
     assert!(receiver.table.remove_quarantined(&seen.key.parse().unwrap(), &seen).await.unwrap());
-    assert!(receiver.table.quarantined_on(Date::constant(2026, 3, 1)).await.unwrap().is_empty());
+    assert!(quarantined_on(&receiver.table, Date::constant(2026, 3, 1)).await.is_empty());
 }

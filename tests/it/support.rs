@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use shared::event::EventType;
+use shared::table::{Quarantined, Table};
 
 /// This package's folder.
 pub(crate) fn it_dir() -> PathBuf {
@@ -22,6 +24,19 @@ pub(crate) fn built_by_sam() -> Option<PathBuf> {
 pub(crate) fn read_json<T: DeserializeOwned>(file: &Path) -> T {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// All that lies in quarantine of what was received on a day (UTC).
+pub(crate) async fn quarantined_on(table: &Table, day: Date) -> Vec<Quarantined> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let (found, reached) = table.quarantine_page(day, after.as_deref(), 100).await.unwrap();
+        all.extend(found);
+        if reached.is_none() {
+            return all;
+        }
+        after = reached;
+    }
 }
 
 /// Random orders and events from a seed: a failure can be repeated.

@@ -14,7 +14,7 @@ use shared::table::{AuditKey, Audited, Begun, Progress, Standing, Table};
 
 use crate::clock;
 use crate::operator::{Deployed, OperatorArgs};
-use crate::ui::{plain, say};
+use crate::ui::{plain, say, write_json};
 
 /// List what operators did: who, when, what, with how many
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,8 @@ Examples:
 
 Written down are redrive, replay, events resend, quarantine release and bring-over, by command or on
 the console; dry runs are not. One that is \"begun\" goes on, or its command was killed: how far it
-came is what was last noted. Acts are kept for 400 days.
+came, and where it goes on, is what was last noted, at most some seconds before. Acts are kept for
+400 days.
 
 Who is the ARN that STS tells for the caller's credentials. When STS cannot be asked, it is the id
 of the access key and the user of the machine, and says so. Without any, nothing is done.";
@@ -56,13 +57,15 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
             (0..i64::from(args.days)).rev().map(|ago| today - SignedDuration::from_hours(24 * ago)).collect()
         }
     };
-    let mut out = std::io::stdout().lock();
     let mut count = 0;
     for day in days {
         for act in table.acts_on(day).await? {
             count += 1;
-            let line = if args.json { serde_json::to_string(&act)? } else { line(&act) };
-            writeln!(out, "{line}")?;
+            if args.json {
+                write_json(&act, false)?;
+            } else {
+                writeln!(std::io::stdout(), "{}", line(&act))?;
+            }
         }
     }
     if !args.json {
@@ -209,14 +212,14 @@ impl Auditor {
 }
 
 impl Act {
-    /// Notes how far it is, at most every five seconds: for whoever looks, and for when it is killed. That this
-    /// fails ends no act.
-    pub async fn note(&mut self, done: u64, left: u64) {
+    /// Notes how far it is and where it goes on, at most every five seconds: for whoever looks, and for when it is
+    /// killed. That this fails ends no act.
+    pub async fn note(&mut self, done: u64, left: u64, place: &str) {
         if self.noted.elapsed() < NOTED_EVERY {
             return;
         }
         self.noted = Instant::now();
-        let progress = Progress { done, left, standing: Standing::Begun, detail: None };
+        let progress = Progress { done, left, standing: Standing::Begun, detail: Some(place) };
         let _ = self.table.note_act(&self.key, progress, clock::now()).await;
     }
 

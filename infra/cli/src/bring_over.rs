@@ -55,6 +55,7 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     }
     let (old, new) = (Table::new(&stack.sdk, &*args.old), Table::new(&stack.sdk, in_use));
     let queues = Queues::of(&stack)?;
+    say(&format!("from the table {} to {}:", args.old, stack.told()));
     let events = events(&old, args.since, TimeZone::UTC.to_datetime(now).date()).await?;
     let act = if args.dry_run {
         None

@@ -68,7 +68,7 @@ impl Cli {
             Command::Session(args) => session::run(args, now).await,
             Command::Show(args) => show::run(&args).await,
             Command::Simulate(args) => simulate::run(args).await,
-            Command::Tail(args) => tail::run(&args, now).await,
+            Command::Tail(args) => tail::run(&args).await,
         }
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::cli::Usage;
 use crate::interrupt::Interrupt;
+use crate::ui::say;
 
 /// The switch that answers beforehand.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -16,9 +17,11 @@ pub struct Yes {
 }
 
 impl Yes {
-    /// Asks `question` on the terminal, unless it was answered beforehand. Says whether to go on: Ctrl-C is a no.
+    /// Asks `question` on the terminal, or says it with its answer where that was given beforehand: it names what is
+    /// about to be done, and to which receiver. Says whether to go on: Ctrl-C is a no.
     pub async fn asked(self, question: &str, interrupt: &Interrupt) -> anyhow::Result<bool> {
         if self.yes {
+            say(&format!("{question} yes"));
             return Ok(true);
         }
         if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {

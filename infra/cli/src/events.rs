@@ -130,6 +130,7 @@ async fn send_batch(
 pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Command::Resend { ids, to, dry_run, json, operator } = &args.command;
     let deployed = operator.deployed().await?;
+    say(&format!("to the {} of {}:", to.word(), deployed.told()));
     let (became, is_written) = if *dry_run {
         (send(&deployed, ids, *to, true).await?, true)
     } else {

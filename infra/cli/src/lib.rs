@@ -24,6 +24,7 @@
 //! | [`show`] | `smile show`: what the receiver knows |
 //! | [`simulate`] | `smile simulate`: Smile itself, its API and its webhooks; for tests, too |
 //! | [`site`] | a customer's web site to try with: part of `smile dev` |
+//! | [`skew`] | AWS's clock, as its answers tell it |
 //! | [`stack`] | what is known of a running local cloud: `target/dev/stack.json` |
 //! | [`tail`] | `smile tail`: events as they are stored |
 //! | [`template`] | the CloudFormation template, read into one long form |
@@ -53,6 +54,7 @@ pub mod session;
 pub mod show;
 pub mod simulate;
 pub mod site;
+pub mod skew;
 pub mod stack;
 pub mod tail;
 pub mod template;

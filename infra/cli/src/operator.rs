@@ -1,34 +1,50 @@
 //! Which receiver an operator's command is about: one on AWS, by its stack, or the local cloud.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_cloudformation::error::DisplayErrorContext;
-use shared::aws::{Patience, Settings, config, http_client};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
+use clap::builder::NonEmptyStringValueParser;
+use shared::aws::{Patience, ProxyConfig, Settings, config, http_client, told};
 use shared::queue::Queue;
 use shared::table::Table;
+use shared::variables::Variables;
 
-use crate::cli::LocalArgs;
+use crate::cli::{LocalArgs, Usage};
 use crate::dev;
+use crate::skew::CloudClock;
 use crate::stack::Stack;
+use crate::ui::quoted;
 
 /// Options of every command that looks after a receiver.
 #[derive(Debug, clap::Args)]
 pub struct OperatorArgs {
-    /// A deployed stack on AWS, by name; without it, the local cloud
-    #[arg(long, value_name = "NAME", env = "SMILE_STACK")]
+    #[arg(long, value_name = "NAME", help = ABOUT_STACK, conflicts_with = "dir")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     stack: Option<String>,
     /// The profile of your AWS credentials
-    #[arg(long, value_name = "NAME", requires = "stack")]
+    #[arg(long, value_name = "NAME", conflicts_with = "dir")]
     profile: Option<String>,
     /// The stack's region
-    #[arg(long, value_name = "REGION", requires = "stack")]
+    #[arg(long, value_name = "REGION", conflicts_with = "dir")]
     region: Option<String>,
     #[command(flatten)]
     local: LocalArgs,
 }
+
+const ABOUT_STACK: &str = "\
+A deployed stack on AWS [default: $SMILE_STACK, or the local cloud];
+HTTPS_PROXY, NO_PROXY and AWS_CA_BUNDLE are honoured";
+
+/// The variable that names a stack where no option names one, or a local cloud.
+const STACK: &str = "SMILE_STACK";
 
 /// A receiver's table and queue, as somebody with credentials reaches them.
 pub struct Receiver {
@@ -36,6 +52,8 @@ pub struct Receiver {
     pub table: Table,
     /// The queue of webhooks.
     pub queue: Queue,
+    /// The clock that goes there.
+    pub clock: CloudClock,
 }
 
 /// A receiver's stack, as CloudFormation tells of it.
@@ -48,6 +66,9 @@ pub struct Deployed {
     pub is_local: bool,
     /// A way to its services, with the operator's credentials.
     pub sdk: SdkConfig,
+    /// The clock that goes there.
+    pub clock: CloudClock,
+    place: Place,
     parameters: BTreeMap<String, String>,
     outputs: BTreeMap<String, String>,
 }
@@ -60,9 +81,17 @@ impl Deployed {
             status: String::new(),
             is_local: true,
             sdk: stack.sdk()?,
+            clock: CloudClock::default(),
+            place: Place::Local(None),
             parameters: BTreeMap::new(),
             outputs: stack.outputs.clone(),
         })
+    }
+
+    /// What it is called where somebody has to know it from others, as before an act: `NAME in REGION`, or the local
+    /// cloud and its directory.
+    pub fn told(&self) -> String {
+        self.place.to_string()
     }
 
     /// A parameter that has a value.
@@ -94,7 +123,8 @@ impl Deployed {
 
     /// Its table and the queue of webhooks.
     pub fn receiver(&self) -> anyhow::Result<Receiver> {
-        Ok(Receiver { table: self.table()?, queue: Queue::new(&self.sdk, self.output("QueueUrl")?) })
+        let queue = Queue::new(&self.sdk, self.output("QueueUrl")?);
+        Ok(Receiver { table: self.table()?, queue, clock: self.clock.clone() })
     }
 
     /// Its table.
@@ -111,12 +141,36 @@ impl Stack {
     }
 }
 
+/// With every call, to AWS and to the local cloud. So many tries, since one read of thousands may be throttled
+/// several times, and is no reason to end a replay.
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(3),
-    attempt: Duration::from_secs(10),
-    operation: Duration::from_secs(30),
-    attempts: 5,
+    attempt: Duration::from_secs(15),
+    operation: Duration::from_secs(100),
+    attempts: 8,
 };
+
+/// For the first call of a command. It fails for what trying does not mend, and somebody waits.
+const TRIES_TO_LOOK_UP: u32 = 3;
+
+/// Where a receiver is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// A stack on AWS, and its region.
+    Aws(String, String),
+    /// The local cloud, and its directory, when somebody has asked for it by that.
+    Local(Option<PathBuf>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aws(stack, region) => write!(f, "{stack} in {region}"),
+            Self::Local(Some(dir)) => write!(f, "the local cloud in {}", dir.display()),
+            Self::Local(None) => f.write_str("the local cloud"),
+        }
+    }
+}
 
 impl OperatorArgs {
     /// A stack on AWS, whatever the variables say.
@@ -126,11 +180,12 @@ impl OperatorArgs {
 
     /// Reaches the receiver.
     pub async fn receiver(&self) -> anyhow::Result<Receiver> {
-        if self.stack().is_none() {
+        if self.stack(&Variables::of_process())?.is_none() {
             let (stack, sdk) = self.local()?;
             return Ok(Receiver {
                 table: Table::new(&sdk, stack.table),
                 queue: Queue::new(&sdk, stack.queue_url),
+                clock: CloudClock::default(),
             });
         }
         self.deployed().await?.receiver()
@@ -138,10 +193,12 @@ impl OperatorArgs {
 
     /// These options as they are typed, for a command that is to go on with the same receiver.
     pub fn words(&self) -> Vec<String> {
-        let option = |name: &str, value: Option<String>| value.map(|value| format!("--{name} {value}"));
+        let option =
+            |name: &str, value: Option<String>| value.map(|value| format!("--{name} {}", quoted(&value)));
+        let stack = self.stack(&Variables::of_process()).ok().flatten();
         let dir = self.local.dir.as_ref().map(|dir| dir.display().to_string());
         let given = [
-            option("stack", self.stack().map(str::to_owned)),
+            option("stack", stack),
             option("profile", self.profile.clone()),
             option("region", self.region.clone()),
             option("dir", dir),
@@ -151,36 +208,31 @@ impl OperatorArgs {
 
     /// Looks the receiver's stack up.
     pub async fn deployed(&self) -> anyhow::Result<Deployed> {
-        let (name, sdk) = match self.stack() {
-            Some(name) => (name, self.sdk().await?),
-            None => (dev::STACK, self.local()?.1),
+        let variables = Variables::of_process();
+        let Some(stack) = self.stack(&variables)? else {
+            let place = Place::Local(self.local.dir().ok());
+            return looked_up(dev::STACK, place, self.local()?.1, CloudClock::default()).await;
         };
-        let answer =
-            aws_sdk_cloudformation::Client::new(&sdk).describe_stacks().stack_name(name).send().await;
-        let answer = answer.map_err(|error| {
-            anyhow::anyhow!("the stack {name} cannot be looked up: {}", DisplayErrorContext(error))
+        let clock = CloudClock::default();
+        let sdk = self.sdk(&variables, &clock).await?;
+        let region = sdk.region().with_context(|| {
+            format!("the region of the stack {stack} is not known: say --region, or set AWS_REGION")
         })?;
-        let stack = answer.stacks().first().with_context(|| format!("there is no stack {name}"))?;
-        let status = stack.stack_status().map_or_else(String::new, |status| status.as_str().to_owned());
-        let parameters = stack.parameters().iter().filter_map(|parameter| {
-            Some((parameter.parameter_key()?.to_owned(), parameter.parameter_value()?.to_owned()))
-        });
-        let outputs = stack
-            .outputs()
-            .iter()
-            .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
-        Ok(Deployed {
-            name: name.to_owned(),
-            status,
-            is_local: self.stack().is_none(),
-            parameters: parameters.collect(),
-            outputs: outputs.collect(),
-            sdk,
-        })
+        let place = Place::Aws(stack.clone(), region.to_string());
+        looked_up(&stack, place, sdk, clock).await
     }
 
-    fn stack(&self) -> Option<&str> {
-        self.stack.as_deref().filter(|name| !name.is_empty())
+    /// The stack on AWS that is meant; none, when it is the local cloud.
+    fn stack(&self, variables: &Variables<'_>) -> anyhow::Result<Option<String>> {
+        // Who names a local cloud means it, whatever was exported some time ago.
+        let by_variable = || variables.optional(STACK).filter(|_| self.local.dir.is_none());
+        let stack = self.stack.clone().or_else(by_variable);
+        if stack.is_none() && (self.profile.is_some() || self.region.is_some()) {
+            let complaint =
+                format!("--profile and --region are of a stack on AWS: name it with --stack or {STACK}");
+            return Err(Usage::new(complaint).into());
+        }
+        Ok(stack)
     }
 
     /// The local cloud, which must be running.
@@ -194,8 +246,14 @@ impl OperatorArgs {
         Ok((stack, sdk))
     }
 
-    async fn sdk(&self) -> anyhow::Result<SdkConfig> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(None)?);
+    async fn sdk(&self, variables: &Variables<'_>, clock: &CloudClock) -> anyhow::Result<SdkConfig> {
+        let bundle = variables.optional("AWS_CA_BUNDLE");
+        let client = http_client(bundle.as_deref().map(Path::new), ProxyConfig::from_env())
+            .context("the certificates that AWS_CA_BUNDLE names cannot be used")?;
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(clock.hearing(client))
+            .timeout_config(PATIENCE.timeouts())
+            .retry_config(RetryConfig::standard().with_max_attempts(PATIENCE.attempts));
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
@@ -203,5 +261,119 @@ impl OperatorArgs {
             loader = loader.region(Region::new(region.clone()));
         }
         Ok(loader.load().await)
+    }
+}
+
+async fn looked_up(name: &str, place: Place, sdk: SdkConfig, clock: CloudClock) -> anyhow::Result<Deployed> {
+    let tries = RetryConfig::standard().with_max_attempts(TRIES_TO_LOOK_UP);
+    let once = sdk.to_builder().retry_config(tries).build();
+    let answer = aws_sdk_cloudformation::Client::new(&once).describe_stacks().stack_name(name).send().await;
+    let answer = answer.map_err(|error| {
+        let told = told(&error);
+        anyhow!("{place} cannot be looked up: {}: {}", on_a_line(&told), what_to_do(&place, &error))
+    })?;
+    let stack = answer.stacks().first().with_context(|| format!("there is no {place}"))?;
+    let status = stack.stack_status().map_or_else(String::new, |status| status.as_str().to_owned());
+    let parameters = stack.parameters().iter().filter_map(|parameter| {
+        Some((parameter.parameter_key()?.to_owned(), parameter.parameter_value()?.to_owned()))
+    });
+    let outputs = stack
+        .outputs()
+        .iter()
+        .filter_map(|output| Some((output.output_key()?.to_owned(), output.output_value()?.to_owned())));
+    Ok(Deployed {
+        name: name.to_owned(),
+        status,
+        is_local: matches!(place, Place::Local(_)),
+        parameters: parameters.collect(),
+        outputs: outputs.collect(),
+        sdk,
+        clock,
+        place,
+    })
+}
+
+/// Where there are no credentials, all that was tried for some follows, on lines of its own.
+fn on_a_line(told: &str) -> &str {
+    let first = told.lines().next().unwrap_or_default();
+    first.trim_start_matches("other: ").trim_end_matches(" Attempted:").trim_end_matches('.')
+}
+
+/// What whoever asked may do about it.
+fn what_to_do(place: &Place, error: &SdkError<DescribeStacksError>) -> &'static str {
+    if let Place::Local(_) = place {
+        return "does it run? cargo dev starts it";
+    }
+    match error.as_service_error().map(ProvideErrorMetadata::code) {
+        Some(Some("ValidationError")) => "look at --stack, --region and --profile",
+        Some(Some("AccessDenied" | "AccessDeniedException")) => {
+            "these credentials need cloudformation:DescribeStacks on it; --profile takes others"
+        }
+        Some(Some(
+            "ExpiredToken"
+            | "ExpiredTokenException"
+            | "RequestExpired"
+            | "InvalidClientTokenId"
+            | "InvalidAccessKeyId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch",
+        )) => LOG_IN,
+        Some(_) => "try it again",
+        None if is_of_credentials(error) => LOG_IN,
+        None => {
+            "is AWS to be reached from here, and is --region right? HTTPS_PROXY and AWS_CA_BUNDLE are honoured"
+        }
+    }
+}
+
+const LOG_IN: &str = "log in (aws sso login), or take other credentials with --profile";
+
+fn is_of_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(<dyn std::error::Error>::is::<CredentialsError>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(stack: Option<&str>, region: Option<&str>, dir: Option<&str>) -> OperatorArgs {
+        let local = LocalArgs { dir: dir.map(PathBuf::from) };
+        let (stack, region) = (stack.map(str::to_owned), region.map(str::to_owned));
+        OperatorArgs { stack, profile: None, region, local }
+    }
+
+    #[test]
+    fn a_directory_means_the_local_cloud_whatever_was_exported() {
+        let exported = Variables::from_list(&[(STACK, "production")]);
+        let meant = |stack, dir| args(stack, None, dir).stack(&exported).unwrap();
+        assert_eq!(meant(None, Some("target/other")), None);
+        assert_eq!(meant(None, None).as_deref(), Some("production"));
+        assert_eq!(meant(Some("staging"), None).as_deref(), Some("staging"));
+        let (nothing, empty) = (Variables::from_list(&[]), Variables::from_list(&[(STACK, "")]));
+        for variables in [nothing, empty] {
+            assert_eq!(args(None, None, None).stack(&variables).unwrap(), None);
+            let wrong = args(None, Some("eu-west-1"), None).stack(&variables).unwrap_err();
+            assert!(wrong.is::<Usage>(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_known_from_others() {
+        let local = |dir: Option<&str>| Place::Local(dir.map(PathBuf::from)).to_string();
+        assert_eq!(Place::Aws("mine".into(), "eu-west-1".into()).to_string(), "mine in eu-west-1");
+        assert_eq!(local(Some("target/dev")), "the local cloud in target/dev");
+        assert_eq!(local(None), "the local cloud");
+    }
+
+    #[tokio::test]
+    async fn no_call_to_aws_waits_for_ever() {
+        let (variables, clock) = (Variables::from_list(&[]), CloudClock::default());
+        let sdk = args(Some("mine"), Some("eu-west-1"), None).sdk(&variables, &clock).await.unwrap();
+        let timeouts = sdk.timeout_config().unwrap();
+        assert_eq!(timeouts.connect_timeout(), Some(PATIENCE.connect));
+        assert_eq!(timeouts.operation_attempt_timeout(), Some(PATIENCE.attempt));
+        assert_eq!(timeouts.operation_timeout(), Some(PATIENCE.operation));
+        assert_eq!(sdk.retry_config().unwrap().max_attempts(), 8);
     }
 }

@@ -19,9 +19,10 @@ use shared::id::{AccountId, UserId};
 use shared::job::Source;
 use shared::table::{Fault, Filter, StoredEvent, Table};
 
-use crate::clock::{self, Moment};
+use crate::clock::Moment;
 use crate::operator::OperatorArgs;
-use crate::ui::{plain, say};
+use crate::skew::CloudClock;
+use crate::ui::{plain, say, write_json};
 use crate::walk::Walk;
 
 /// Show events as they are stored
@@ -71,6 +72,9 @@ const WHOLE_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 /// The most events that the command reads before it shows them.
 const PAGE: usize = 1000;
+
+/// After so long without an answer those who wait are told.
+const SLOW: Duration = Duration::from_secs(20);
 
 /// After so many failures in a row it gives up.
 const FAILURES_MAX: u32 = 30;
@@ -165,6 +169,16 @@ impl Tail {
     }
 }
 
+/// Waits for an answer, however long it takes, and tells `slow` once when it takes long.
+pub async fn patiently<T>(answer: impl Future<Output = T>, slow: impl FnOnce(&str)) -> T {
+    let mut answer = std::pin::pin!(answer);
+    if let Ok(answer) = tokio::time::timeout(SLOW, &mut answer).await {
+        return answer;
+    }
+    slow(&format!("the table has not answered for {} seconds", SLOW.as_secs()));
+    answer.await
+}
+
 impl Watch {
     fn holds(&self, event: &StoredEvent) -> bool {
         let of_account =
@@ -175,24 +189,25 @@ impl Watch {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
+pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let watch = Watch {
         types: args.types.clone(),
         user: args.user.clone(),
         source: args.source,
         account: args.account.clone(),
     };
-    let table = args.operator.receiver().await?.table;
-    let tail = Tail::new(table, watch, args.since.map_or(now, |since| since.at(now)));
+    let receiver = args.operator.receiver().await?;
+    let now = receiver.clock.now();
+    let tail = Tail::new(receiver.table, watch, args.since.map_or(now, |since| since.at(now)));
     tokio::select! {
-        result = follow(tail, args.json) => result?,
+        result = follow(tail, &receiver.clock, args.json) => result?,
         pressed = tokio::signal::ctrl_c() => pressed?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Until nobody reads any more.
-async fn follow(mut tail: Tail, json: bool) -> anyhow::Result<()> {
+async fn follow(mut tail: Tail, clock: &CloudClock, json: bool) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut failures, mut lines, mut has_begun) = (0, Lines::new(), false);
@@ -200,15 +215,18 @@ async fn follow(mut tail: Tail, json: bool) -> anyhow::Result<()> {
         if failures > 0 || !tail.is_behind {
             tick.tick().await;
         }
-        match tail.poll_some(clock::now(), PAGE).await {
+        let slow = |why: &str| say(&format!("{why}: still waiting"));
+        match patiently(tail.poll_some(clock.now(), PAGE), slow).await {
             Ok(events) => {
                 (failures, has_begun) = (0, true);
-                let mut out = std::io::stdout().lock();
                 for event in events {
-                    let line = if json { serde_json::to_string(&event)? } else { lines.line(&event) };
-                    writeln!(out, "{line}")?;
+                    if json {
+                        write_json(&event, false)?;
+                    } else {
+                        writeln!(std::io::stdout(), "{}", lines.line(&event))?;
+                    }
                 }
-                out.flush()?;
+                std::io::stdout().flush()?;
             }
             Err(fault) => {
                 failures += 1;
@@ -309,6 +327,21 @@ mod tests {
         let other = StoredEvent { facts: shared::event::Facts::default(), ..event };
         let expected = "2026-03-01T10:00:02.500Z  webhook    TASK_FINISHED               -             -";
         assert_eq!(lines.line(&other), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_long_is_told_and_still_gets_the_answer() {
+        let answer = async |seconds| {
+            let mut told = String::new();
+            let answer = async {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                seconds
+            };
+            assert_eq!(patiently(answer, |why| told.push_str(why)).await, seconds);
+            told
+        };
+        assert_eq!(answer(19).await, "");
+        assert_eq!(answer(60).await, "the table has not answered for 20 seconds");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! A terminal gets spinners; anything else gets plain lines; a library gets nothing. Colours follow
 //! `NO_COLOR` and the like (crate `console`). All of this goes to stderr, which leaves stdout to data.
 
-use std::io::Write;
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use console::{Style, Term};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 /// How progress is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,13 +131,55 @@ pub fn bold(text: &str) -> String {
     Style::new().for_stderr().bold().apply_to(text).to_string()
 }
 
-/// A text from outside, with control characters as escapes: it must not steer the operator's terminal.
-pub fn plain(text: &str) -> std::borrow::Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
+/// A text from outside that is to stand in a line, with escapes for what would steer the operator's terminal.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    escaped(text, steers, |c| c.escape_default().to_string())
+}
+
+/// Bytes from outside as a terminal may have them: lines stay lines, and what is no UTF-8 stands there in hex. Escapes
+/// are JSON's: JSON stays JSON, and says the same.
+fn harmless(bytes: &[u8]) -> String {
+    let is_meant = |c| steers(c) && !matches!(c, '\n' | '\t');
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&escaped(chunk.valid(), is_meant, |c| format!("\\u{:04x}", u32::from(c))));
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// Whether it does something to a terminal other than to show: control characters, and those that turn the direction
+/// of what follows (Unicode, UAX #9).
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped(text: &str, is_meant: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.chars().any(&is_meant) {
         return text.into();
     }
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect::<String>().into()
+    text.chars().map(|c| if is_meant(c) { escape(c) } else { c.to_string() }).collect::<String>().into()
+}
+
+/// Writes bytes from outside to stdout: byte for byte, but to a terminal without what would steer it.
+pub fn write_out(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() { out.write_all(harmless(bytes).as_bytes()) } else { out.write_all(bytes) }
+}
+
+/// Writes JSON to stdout, pretty or on one line, as [`write_out`] does.
+pub fn write_json(what: &impl Serialize, is_pretty: bool) -> anyhow::Result<()> {
+    let text = if is_pretty { serde_json::to_string_pretty(what)? } else { serde_json::to_string(what)? };
+    Ok(write_out(format!("{text}\n").as_bytes())?)
+}
+
+/// A word as a shell takes it for one.
+pub fn quoted(word: &str) -> Cow<'_, str> {
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "_-./:,+@%=".contains(c);
+    if !word.is_empty() && word.chars().all(is_safe) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''")).into()
 }
 
 #[cfg(test)]
@@ -146,6 +190,31 @@ mod tests {
     fn a_text_from_outside_steers_no_terminal() {
         assert_eq!(plain("et-1 é"), "et-1 é");
         assert_eq!(plain("\u{1b}[2J\n"), "\\u{1b}[2J\\n");
+        assert_eq!(plain("\u{9b}2J \u{202e}1-te"), "\\u{9b}2J \\u{202e}1-te");
+    }
+
+    #[test]
+    fn a_body_stays_the_json_that_it_is_and_keeps_its_lines() {
+        let body = "{\n\t\"a\": \"é \u{9b}2J\u{7f}\u{9d}0;title\u{2066}\" }\r\n";
+        let shown = harmless(body.as_bytes());
+        assert_eq!(shown, "{\n\t\"a\": \"é \\u009b2J\\u007f\\u009d0;title\\u2066\" }\\u000d\n");
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text.trim_end()).unwrap();
+        assert_eq!(read(&shown.replace("\\u000d", "")), read(body));
+        assert_eq!(harmless(b"a\x9b\xc3(\n\x1b[m"), "a\\x9b\\xc3(\n\\u001b[m");
+    }
+
+    #[test]
+    fn a_shell_takes_a_quoted_word_for_one() {
+        let words =
+            ["TASK_FINISHED", "", "two words", "$HOME", "it's", "a;b", "*", "2026-03-01T10:00:00.5Z", "~"];
+        let line = words.map(|word| quoted(word).into_owned()).join(" ");
+        let printed =
+            std::process::Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {line}")).output();
+        assert_eq!(
+            String::from_utf8(printed.unwrap().stdout).unwrap(),
+            words.map(|word| format!("{word}\n")).concat()
+        );
+        assert_eq!(quoted("TASK_FINISHED"), "TASK_FINISHED");
     }
 
     #[test]

@@ -24,6 +24,16 @@ pub struct Walk {
     days: VecDeque<Date>,
 }
 
+/// What comes of one step of a walk.
+pub enum Step {
+    /// The next event.
+    Event(Box<StoredEvent>),
+    /// It has read on, and there may be more.
+    Read,
+    /// There is no more.
+    End,
+}
+
 /// One partition, as far as it has been read.
 struct Shard {
     partition: Partition,
@@ -55,45 +65,81 @@ impl Walk {
 
     fn open(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         let from = &self.from;
-        let shard = |partition| Shard { partition, ahead: VecDeque::new(), reached: Some(from.clone()) };
+        let shard = |partition| {
+            let reached = match partition {
+                Partition::Day(day, _) => from.clone().max(beginning(day)),
+                Partition::Timeline(_) => from.clone(),
+            };
+            Shard { partition, ahead: VecDeque::new(), reached: Some(reached) }
+        };
         self.shards = partitions.into_iter().map(shard).collect();
     }
 
     /// The next event; none at the end. After an error, asking again goes on where it was.
     pub async fn next(&mut self) -> Result<Option<StoredEvent>, Fault> {
         loop {
-            self.fill().await?;
-            let ahead = self.shards.iter_mut().filter(|shard| !shard.ahead.is_empty());
-            if let Some(first) = ahead.min_by_key(|shard| shard.ahead.front().map(StoredEvent::order)) {
-                return Ok(first.ahead.pop_front());
+            match self.step().await? {
+                Step::Event(event) => return Ok(Some(*event)),
+                Step::Read => {}
+                Step::End => return Ok(None),
             }
-            let Some(day) = self.days.pop_front() else { return Ok(None) };
-            self.open(Partition::of_day(day));
         }
     }
 
-    /// Reads on in every shard that has nothing ahead, until it has or is at its end.
-    async fn fill(&mut self) -> Result<(), Fault> {
-        loop {
-            let mut reading = JoinSet::new();
-            for (at, shard) in self.shards.iter().enumerate().filter(|(_, shard)| shard.ahead.is_empty()) {
-                let Some(after) = shard.reached.clone() else { continue };
-                let (table, partition) = (self.table.clone(), shard.partition.clone());
-                let (until, filter) = (self.until.clone(), self.filter.clone());
-                reading.spawn(async move {
-                    (at, table.stretch(&partition, &after, Some(&until), &filter, LOOKS).await)
-                });
-            }
-            if reading.is_empty() {
-                return Ok(());
-            }
-            while let Some(done) = reading.join_next().await {
-                let (at, stretch) =
-                    done.map_err(|_| Fault::Retry("reading a day: a part of it panicked".to_owned()))?;
-                let stretch = stretch?;
-                self.shards[at].ahead.extend(stretch.events);
-                self.shards[at].reached = stretch.reached;
-            }
+    /// The next event, or one call on the way to it: an empty year is read in thousands of calls. Dropped before its
+    /// end, or after an error, the next one goes on where it was.
+    pub async fn step(&mut self) -> Result<Step, Fault> {
+        if self.read_on().await? {
+            return Ok(Step::Read);
         }
+        let ahead = self.shards.iter_mut().filter(|shard| !shard.ahead.is_empty());
+        let first = ahead.min_by_key(|shard| shard.ahead.front().map(StoredEvent::order));
+        if let Some(event) = first.and_then(|shard| shard.ahead.pop_front()) {
+            return Ok(Step::Event(Box::new(event)));
+        }
+        let Some(day) = self.days.pop_front() else { return Ok(Step::End) };
+        self.open(Partition::of_day(day));
+        Ok(Step::Read)
     }
+
+    /// Everything that was stored before this time has been given.
+    pub fn place(&self) -> Timestamp {
+        let reached = self.shards.iter().filter_map(|shard| match shard.ahead.front() {
+            Some(event) => Some(order_of(event.stored_at)),
+            None => shard.reached.clone(),
+        });
+        let next_day = self.days.front().map(|day| beginning(*day).max(self.from.clone()));
+        let reached = reached.min().or(next_day).unwrap_or_else(|| self.until.clone());
+        // An order begins with its time.
+        let time = reached.split('#').next().and_then(|time| time.parse().ok());
+        time.unwrap_or(Timestamp::MIN)
+    }
+
+    /// Reads on in every shard that has nothing ahead and is not at its end, one call each; says whether there was
+    /// one.
+    async fn read_on(&mut self) -> Result<bool, Fault> {
+        let mut reading = JoinSet::new();
+        for (at, shard) in self.shards.iter().enumerate().filter(|(_, shard)| shard.ahead.is_empty()) {
+            let Some(after) = shard.reached.clone() else { continue };
+            let (table, partition) = (self.table.clone(), shard.partition.clone());
+            let (until, filter) = (self.until.clone(), self.filter.clone());
+            reading.spawn(async move {
+                (at, table.stretch(&partition, &after, Some(&until), &filter, LOOKS).await)
+            });
+        }
+        let has_read = !reading.is_empty();
+        while let Some(done) = reading.join_next().await {
+            let (at, stretch) =
+                done.map_err(|_| Fault::Retry("reading a day: a part of it panicked".to_owned()))?;
+            let stretch = stretch?;
+            self.shards[at].ahead.extend(stretch.events);
+            self.shards[at].reached = stretch.reached;
+        }
+        Ok(has_read)
+    }
+}
+
+/// The order that precedes that of every event of a day.
+fn beginning(day: Date) -> String {
+    format!("{day}T00:00:00.000000Z")
 }

@@ -76,7 +76,7 @@ pub struct Audited {
     pub left: u64,
     /// How it stands.
     pub standing: Standing,
-    /// What went wrong, or why it was stopped.
+    /// What went wrong, why it was stopped, or where it goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// When it began.
@@ -95,7 +95,7 @@ pub struct Progress<'a> {
     pub left: u64,
     /// How it stands.
     pub standing: Standing,
-    /// What went wrong, or why it was stopped.
+    /// What went wrong, why it was stopped, or where it goes on.
     pub detail: Option<&'a str>,
 }
 
@@ -164,11 +164,17 @@ impl Table {
                 .expression_attribute_names("#detail", "detail")
                 .expression_attribute_values(":detail", text(detail));
         }
+        let mut remove = "";
         if progress.standing != Standing::Begun {
             set.push("ended_at = :ended_at");
             update = update.expression_attribute_values(":ended_at", text(fixed(at)));
+            // Where it would have gone on is of no use any more.
+            if progress.detail.is_none() {
+                remove = " REMOVE #detail";
+                update = update.expression_attribute_names("#detail", "detail");
+            }
         }
-        let update = update.update_expression(format!("SET {}", set.join(", "))).send().await;
+        let update = update.update_expression(format!("SET {}{remove}", set.join(", "))).send().await;
         update.map_err(|error| Fault::of("writing down what came of it", &error))?;
         Ok(())
     }

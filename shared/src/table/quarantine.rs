@@ -206,12 +206,6 @@ impl Table {
         Ok(key)
     }
 
-    /// What was received on one day (UTC) and lies in quarantine, in the order of receipt.
-    pub async fn quarantined_on(&self, day: jiff::civil::Date) -> Result<Vec<Quarantined>, Fault> {
-        let items = self.query(None, "pk", &format!("QUARANTINE#{day}"), None).await?;
-        items.into_iter().filter(|item| item.contains_key("reason")).map(read).collect()
-    }
-
     /// One quarantined body and its description.
     pub async fn quarantined(
         &self,

@@ -8,6 +8,7 @@ use shared::metrics::{Count, Metric};
 use shared::table::Reason;
 
 use super::{Browser, account, item, webhook};
+use crate::support::quarantined_on;
 
 #[tokio::test]
 async fn a_repeat_is_harmless_and_counted_as_one() {
@@ -28,7 +29,7 @@ async fn a_repeat_is_harmless_and_counted_as_one() {
         json!({ "id": id, "version": 1, "type": "onClose", "createdAt": "2026-03-01T10:00:00.1Z",
                 "data": { "userId": "u-1", "clientId": "c-1", "value": { "reason": "exit" } } })
     );
-    assert_eq!(browser.receiver.table.quarantined_on("2026-03-01".parse().unwrap()).await.unwrap(), []);
+    assert_eq!(quarantined_on(&browser.receiver.table, "2026-03-01".parse().unwrap()).await, []);
 }
 
 #[tokio::test]
@@ -108,7 +109,7 @@ async fn what_names_a_revoked_account_or_archive_anywhere_keeps_no_body() {
     }
     // Not in quarantine, either.
     browser.say("u-1", &[item("c-0", "onSomethingNew", "10:00:02", json!({ "accountId": "a-1" }))]).await;
-    let quarantined = browser.receiver.table.quarantined_on("2026-03-01".parse().unwrap()).await.unwrap();
+    let quarantined = quarantined_on(&browser.receiver.table, "2026-03-01".parse().unwrap()).await;
     assert_eq!(quarantined.iter().map(|item| item.bytes).collect::<Vec<_>>(), [0]);
     let other = item("c-9", "onUploadsCreated", "10:00:01", json!({ "uploads": [{ "id": "r-2" }] }));
     browser.say("u-1", &[other]).await;

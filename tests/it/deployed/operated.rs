@@ -2,9 +2,11 @@
 //! some fail: what is sent before what is deleted, what stays, and what is written down.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use jiff::SignedDuration;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use shared::id::{EventId, UserId};
 use shared::job::{Job, Source};
 use shared::state::BodyHash;
-use shared::table::{Audited, Reason, StoredEvent, ToQuarantine};
+use shared::table::{Audited, QuarantineKey, Reason, StoredEvent, ToQuarantine};
 use smile_cli::stack::Stack;
 
 use super::{Deployed, dir, until};
@@ -95,6 +97,26 @@ impl Operated {
         act
     }
 
+    /// Puts an event into quarantine, as from an address that is not listed; gives its body, too.
+    async fn hold(&self, id: &str, second: i64) -> (QuarantineKey, String) {
+        let body = event(id, "USER_CREATED", "u-held", &json!({}));
+        let held = ToQuarantine {
+            body: body.as_bytes(),
+            hash: &BodyHash::of(body.as_bytes()),
+            reason: Reason::UnlistedSource,
+            detail: "",
+            id: Some(id),
+            kind: Some("USER_CREATED"),
+            subjects: &[],
+            source: "webhook",
+            delivery: "held",
+            received_at: self.began + SignedDuration::from_secs(second),
+            stored_at: self.began,
+            expires: now() + SignedDuration::from_hours(1),
+        };
+        (self.deployed.table.quarantine(held).await.unwrap(), body)
+    }
+
     /// Puts a message among the dead letters.
     async fn bury(&self, dlq: &str, body: &str, attributes: &BTreeMap<String, MessageAttributeValue>) {
         let send = self.deployed.sqs.send_message().queue_url(dlq).message_body(body);
@@ -163,6 +185,7 @@ async fn an_operator_sends_again_what_was_lost_and_it_is_written_down() {
     a_replay_to_the_bus_goes_on_where_it_stopped(&operated).await;
     a_replay_through_the_consumer_changes_nothing(&operated).await;
     a_killed_command_leaves_its_trace(&operated).await;
+    a_stopped_command_says_where_it_goes_on(&operated).await;
     what_is_released_is_written_down(&operated).await;
     tail_goes_on_after_a_failure_and_ends_in_good_order(&operated).await;
     std::fs::remove_dir_all(&operated.dir).unwrap();
@@ -296,12 +319,15 @@ async fn dead_letters_of_the_bus_go_back(operated: &Operated) {
     let gave_up = json!({ "version": "1.0", "DDBStreamBatchInfo": { "shardId": "s", "batchSize": 2,
         "approximateArrivalOfFirstRecord": operated.began, "approximateArrivalOfLastRecord": now() } });
     operated.bury(&dlq, &gave_up.to_string(), &BTreeMap::new()).await;
+    // A second one about the same time is no reason to send them again.
+    operated.bury(&dlq, &gave_up.to_string(), &BTreeMap::new()).await;
     operated.proxy.calls();
     let look = operated.smile(&["redrive", "publish", "--dry-run", "--json"]).await.json();
-    assert_eq!(look["by_type"], json!({ "(stream)": 1, "(unreadable)": 1, "TASK_FINISHED": 1 }));
-    assert_eq!((&look["wanted"], &look["stuck"]), (&json!(2), &json!(1)));
+    assert_eq!(look["by_type"], json!({ "(stream)": 2, "(unreadable)": 1, "TASK_FINISHED": 1 }));
+    assert_eq!((&look["wanted"], &look["stuck"]), (&json!(3), &json!(1)));
+    a_look_that_is_stopped_is_no_success(operated, &dlq, 4).await;
     let said = operated.smile(&["redrive", "publish", "--yes", "--json"]).await;
-    assert_eq!((said.code, &said.json()["moved"], &said.json()["left"]), (Some(0), &json!(2), &json!(1)));
+    assert_eq!((said.code, &said.json()["moved"], &said.json()["left"]), (Some(0), &json!(3), &json!(1)));
     let sent = operated.sent_before_deleted();
     let ids: BTreeSet<String> = sent
         .iter()
@@ -312,6 +338,29 @@ async fn dead_letters_of_the_bus_go_back(operated: &Operated) {
     assert_eq!(sent.len(), 4);
     assert_eq!(operated.in_queue(&dlq).await, (1, 0));
     operated.deployed.sqs.purge_queue().queue_url(&dlq).send().await.unwrap();
+}
+
+async fn a_look_that_is_stopped_is_no_success(operated: &Operated, dlq: &str, all: u32) {
+    let child = Arc::new(OnceLock::new());
+    let known = Arc::clone(&child);
+    let mut is_stopped = false;
+    operated.proxy.judge(move |operation, _| {
+        // While it receives. It is known by then: nothing is awaited in between.
+        if operation == "AmazonSQS.ReceiveMessage" && !std::mem::replace(&mut is_stopped, true) {
+            signal(*known.get().unwrap(), "INT");
+        }
+        Verdict::Pass
+    });
+    let mut looking = operated.spawn(&["redrive", "publish", "--dry-run"]);
+    child.set(looking.id()).unwrap();
+    assert_eq!(ended(&mut looking).await, Some(1));
+    operated.proxy.calls();
+    assert_eq!(operated.in_queue(dlq).await, (all, 0), "all are visible again");
+}
+
+fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status();
+    assert!(status.unwrap().success());
 }
 
 /// The events that the bus was given since, by id.
@@ -404,7 +453,10 @@ async fn a_replay_to_the_bus_goes_on_where_it_stopped(operated: &Operated) {
     .await;
     assert_eq!(count["by_type"], json!({ "TASK_STARTED": 25 }));
     let said = operated.smile(&span).await;
-    assert!(said.code == Some(2) && said.err.contains("Send 25 events to the bus once more?"), "{said:?}");
+    assert!(
+        said.code == Some(2) && said.err.contains("Send 25 events to the bus of the local cloud in"),
+        "{said:?}"
+    );
     assert!(put_on_bus(operated).is_empty());
 
     // The bus takes one call, and no more.
@@ -415,6 +467,7 @@ async fn a_replay_to_the_bus_goes_on_where_it_stopped(operated: &Operated) {
     });
     let said = operated.smile(&[&span[..], &["--yes", "--rate", "1000"]].concat()).await;
     assert!(said.code == Some(1) && said.err.contains("stopped: the bus: AccessDenied"), "{said:?}");
+    assert!(said.err.contains("once more? yes"), "what is done is said, and where: {said:?}");
     let first: BTreeSet<String> = put_on_bus(operated).into_iter().take(10).collect();
     let act = operated.last_act().await;
     assert_eq!((act.action.as_str(), act.meant, act.done), ("replay", 25, 10));
@@ -520,6 +573,57 @@ async fn a_killed_command_leaves_its_trace(operated: &Operated) {
     let act = operated.last_act().await;
     assert_eq!((act.action.as_str(), act.meant, act.done, act.ended_at), ("replay", 25, 0, None));
     assert_eq!(serde_json::to_value(act.standing).unwrap(), "begun");
+
+    // It pauses for five seconds after ten events. After twenty it has noted where it is.
+    let replay = ["replay", "--from", "1h", "--type", "TASK_STARTED", "--yes", "--rate"];
+    let mut child = operated.spawn(&[&replay[..], &["2"]].concat());
+    until("it to note how far it is", async || {
+        operated.proxy.heard("DynamoDB_20120810.UpdateItem").then_some(())
+    })
+    .await;
+    // Its answer, too.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    operated.proxy.calls();
+    let act = operated.last_act().await;
+    assert_eq!((act.done, act.ended_at), (20, None));
+    assert!(act.detail.unwrap().starts_with("go on from 20"), "where it goes on is not written down");
+}
+
+/// Ctrl-C, whoever ends processes, and a terminal that is closed: also while it waits, and while nothing is found.
+async fn a_stopped_command_says_where_it_goes_on(operated: &Operated) {
+    for name in ["INT", "HUP", "TERM"] {
+        // It pauses for ten seconds.
+        let mut child =
+            operated.spawn(&["replay", "--from", "1h", "--type", "TASK_STARTED", "--yes", "--rate", "1"]);
+        until("ten to be sent", async || operated.proxy.heard("AWSEvents.PutEvents").then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let since = Instant::now();
+        signal(child.id(), name);
+        assert_eq!(ended(&mut child).await, Some(1), "{name}");
+        assert!(since.elapsed() < Duration::from_secs(5), "{name} was not heard in the pause");
+        assert_eq!(put_on_bus(operated).len(), 10, "{name}");
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("to go on:\n  smile replay --from 20"), "{name}: {said}");
+        let act = operated.last_act().await;
+        assert_eq!((act.done, serde_json::to_value(act.standing).unwrap()), (10, json!("stopped")), "{name}");
+        assert!(act.detail.unwrap().starts_with("go on from 20"), "{name}");
+    }
+    // The audit asks, too.
+    operated.proxy.calls();
+    operated.proxy.judge(|operation, _| match operation {
+        "DynamoDB_20120810.Query" => Verdict::Silence,
+        _ => Verdict::Pass,
+    });
+    let mut child = operated.spawn(&["replay", "--from", "1h", "--type", "NONE", "--dry-run"]);
+    until("it to count", async || operated.proxy.heard("DynamoDB_20120810.Query").then_some(())).await;
+    let since = Instant::now();
+    signal(child.id(), "TERM");
+    assert_eq!(ended(&mut child).await, Some(1));
+    assert!(since.elapsed() < Duration::from_secs(5), "nothing was heard while it counted");
+    operated.proxy.calls();
 }
 
 async fn what_is_released_is_written_down(operated: &Operated) {
@@ -535,39 +639,72 @@ async fn what_is_released_is_written_down(operated: &Operated) {
     assert!(said.err.contains("0 would be released, 1 left"), "{said:?}");
     assert_eq!(operated.acts().await.len(), before, "a dry run is no act");
     let said = operated.smile(&release).await;
+    assert!(
+        said.code == Some(2) && said.err.contains("Send 1 from quarantine to the webhook queue of"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("say --yes") && said.err.contains("not_json  1"), "{said:?}");
+    assert_eq!(operated.acts().await.len(), before, "nothing was done");
+    let release = [&release[..], &["--yes"]].concat();
+    let said = operated.smile(&release).await;
     assert!(said.code == Some(1) && said.err.contains("0 released, 1 left"), "{said:?}");
     let act = operated.last_act().await;
     assert_eq!((act.action.as_str(), act.meant, act.done, act.left), ("quarantine release", 1, 0, 1));
     assert_eq!(act.parameters["reason"], "not_json");
     // What was held goes to the queue, and is in quarantine no more.
-    let body = event("q1", "USER_CREATED", "u-held", &json!({}));
-    let held = ToQuarantine {
-        body: body.as_bytes(),
-        hash: &BodyHash::of(body.as_bytes()),
-        reason: Reason::UnlistedSource,
-        detail: "",
-        id: Some("q1"),
-        kind: Some("USER_CREATED"),
-        subjects: &[],
-        source: "webhook",
-        delivery: "held",
-        received_at: operated.began,
-        stored_at: operated.began,
-        expires: now() + SignedDuration::from_hours(1),
-    };
-    let key = operated.deployed.table.quarantine(held).await.unwrap();
+    let (key, body) = operated.hold("q1", 0).await;
     let said = operated.smile(&["quarantine", "release", &key.to_string()]).await;
     assert!(said.code == Some(0) && said.err.contains("1 released, 0 left"), "{said:?}");
     assert_eq!(operated.stored("q1").await.1.unwrap(), body.as_bytes());
     assert!(operated.deployed.table.quarantined(&key).await.unwrap().is_none());
     let act = operated.last_act().await;
     assert_eq!((act.done, act.left, &act.parameters["keys"]), (1, 0, &key.to_string()));
+    one_that_fails_is_told_and_the_rest_goes_on(operated).await;
     // When it cannot be written down, it is not done.
+    let before = operated.acts().await.len();
     operated.proxy.refuse("DynamoDB_20120810.PutItem");
     let said = operated.smile(&release).await;
     assert!(said.code == Some(1) && said.err.contains("nothing was done"), "{said:?}");
     operated.proxy.calls();
-    assert_eq!(operated.acts().await.len(), before + 2);
+    assert_eq!(operated.acts().await.len(), before);
+}
+
+async fn one_that_fails_is_told_and_the_rest_goes_on(operated: &Operated) {
+    let mut keys = Vec::new();
+    for (id, second) in [("q2", 1), ("q3", 2), ("q4", 3)] {
+        keys.push(operated.hold(id, second).await.0.to_string());
+    }
+    // Several are asked about, too.
+    let said = operated.smile(&["quarantine", "release", &keys[0], &keys[1]]).await;
+    assert!(said.code == Some(2) && said.err.contains("Send 2 from quarantine"), "{said:?}");
+    let said = operated.smile(&["quarantine", "release", &keys[0], "--day", "2026-03-01"]).await;
+    assert!(said.code == Some(2) && said.err.contains("either keys, or --reason or --day"), "{said:?}");
+    let release = ["quarantine", "release", "--reason", "unlisted_source", "--yes", "--json"];
+    operated.proxy.judge(|operation, asked| {
+        let is_second = asked["MessageBody"].as_str().is_some_and(|body| body.contains("\"q3\""));
+        if operation == "AmazonSQS.SendMessage" && is_second { Verdict::Refuse } else { Verdict::Pass }
+    });
+    let said = operated.smile(&release).await;
+    operated.proxy.calls();
+    let told: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let fates = told.iter().map(|one| ["key", "fate"].map(|name| one[name].as_str().unwrap()));
+    let expected = [[&keys[0], "released"], [&keys[1], "failed"], [&keys[2], "released"]];
+    assert_eq!((said.code, &fates.collect::<Vec<_>>()[..]), (Some(1), &expected[..]), "{said:?}");
+    assert!(told[1]["why"].as_str().unwrap().contains("AccessDenied"), "{said:?}");
+    assert!(said.err.contains("unlisted_source  3") && said.err.contains("oldest"), "{said:?}");
+    assert!(said.err.contains("2 released, 0 left, 1 failed"), "{said:?}");
+    let act = operated.last_act().await;
+    assert_eq!((act.meant, act.done, act.left, &act.parameters["reason"][..]), (3, 2, 1, "unlisted_source"));
+    assert_eq!(serde_json::to_value(act.standing).unwrap(), "failed");
+    let dry = [&release[..4], &["--dry-run", "--json"]].concat();
+    let would = json!({ "key": keys[1], "fate": "would_be_released" });
+    assert_eq!(operated.smile(&dry).await.json(), would);
+    assert_eq!(operated.smile(&release).await.code, Some(0));
+    let said = operated.smile(&release).await;
+    assert!(said.code == Some(0) && said.err.contains("nothing to release"), "{said:?}");
+    for id in ["q2", "q3", "q4"] {
+        operated.stored(id).await;
+    }
 }
 
 /// Lines of a child's output, as they come.
@@ -607,8 +744,9 @@ async fn tail_goes_on_after_a_failure_and_ends_in_good_order(operated: &Operated
         let body = event(id, "LINK_ADDED", "u-tail", &json!({}));
         assert_eq!(operated.deployed.send(body.as_bytes()).await.0, 200);
         operated.stored(id).await;
+        // From the first on its calls pass again: it would give up after 30 seconds.
+        operated.proxy.calls();
     }
-    operated.proxy.calls();
     let mut seen = BTreeSet::new();
     until("all to be told", async || {
         for line in told.try_iter() {
@@ -618,8 +756,7 @@ async fn tail_goes_on_after_a_failure_and_ends_in_good_order(operated: &Operated
     })
     .await;
     // Ctrl-C, as a terminal sends it.
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
+    signal(child.id(), "INT");
     assert_eq!(ended(&mut child).await, Some(0));
     assert!(told.try_recv().is_err(), "told twice");
 

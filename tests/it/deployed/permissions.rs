@@ -12,7 +12,7 @@ use smile_cli::template;
 
 use super::{Deployed, until};
 use crate::receiver::signature;
-use crate::support::it_dir;
+use crate::support::{it_dir, quarantined_on};
 
 /// The roles of functions.
 const ROLES: [&str; 9] = [
@@ -174,7 +174,7 @@ async fn a_statement_taken_away_breaks_what_it_should_and_mended_all_comes_again
     let today = || jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date();
     let day = today();
     until("what is held", async || {
-        let held = deployed.table.quarantined_on(day).await.unwrap();
+        let held = quarantined_on(&deployed.table, day).await;
         held.into_iter().find(|item| item.reason == "unlisted_source" && item.id.as_deref() == Some("et-7"))
     })
     .await;

@@ -29,14 +29,19 @@ async fn an_act_is_there_from_its_beginning_and_says_how_far_it_came() {
     assert_eq!((acts[1].begun_at, acts[1].ended_at), (at, None));
 
     let progress = |done, standing, detail| Progress { done, left: 1, standing, detail };
-    table.note_act(&key, progress(1, Standing::Begun, None), at).await.unwrap();
-    assert_eq!(table.acts_on(day).await.unwrap()[1].done, 1);
+    table.note_act(&key, progress(1, Standing::Begun, Some("go on from noon")), at).await.unwrap();
+    let acts = table.acts_on(day).await.unwrap();
+    assert_eq!((acts[1].done, acts[1].detail.as_deref()), (1, Some("go on from noon")));
+    assert_eq!(acts[1].ended_at, None);
     let end = at + SignedDuration::from_secs(90);
     table.note_act(&key, progress(2, Standing::Failed, Some("SQS is away")), end).await.unwrap();
     let acts = table.acts_on(day).await.unwrap();
     let failed = &acts[1];
     assert_eq!((failed.done, failed.left, failed.standing), (2, 1, Standing::Failed));
     assert_eq!((failed.detail.as_deref(), failed.ended_at), (Some("SQS is away"), Some(end)));
+    // Who comes to the end needs no place to go on from.
+    table.note_act(&key, progress(3, Standing::Done, None), end).await.unwrap();
+    assert_eq!(table.acts_on(day).await.unwrap()[1].detail, None);
     // Its day is that of its beginning.
     assert!(table.acts_on("2026-03-02".parse().unwrap()).await.unwrap().is_empty());
     assert_eq!(serde_json::to_value(failed).unwrap()["standing"], "failed");

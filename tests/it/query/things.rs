@@ -6,6 +6,7 @@ use shared::state::view::StateView;
 use smile_cli::sample;
 
 use super::{Api, Caller, front, seeded};
+use crate::support::quarantined_on;
 
 #[tokio::test]
 async fn a_user_is_told_with_all_that_is_known() {
@@ -145,7 +146,7 @@ async fn the_quarantine_is_told_in_pages_and_without_bodies() {
     for number in 0..12 {
         api.receiver.deliver(format!("unreadable {number}").as_bytes()).await;
     }
-    let all = api.receiver.table.quarantined_on("2026-03-01".parse().unwrap()).await.unwrap();
+    let all = quarantined_on(&api.receiver.table, "2026-03-01".parse().unwrap()).await;
     assert_eq!(all.len(), 15);
     for limit in [1, 4, 15, 200] {
         let (mut told, mut after) = (Vec::new(), String::new());

@@ -172,7 +172,7 @@ async fn count(scene: &Arc<Scene>, act: &Act) -> anyhow::Result<Counted> {
                 stays(one, &mut left);
                 ControlFlow::Continue(())
             };
-            let tally = quarantine::could_release(&deployed.receiver()?, keys, &mut heard).await?;
+            let tally = quarantine::could_release(&deployed.receiver()?, keys, &mut heard).await;
             Counted { count: tally.released, left, ..Counted::default() }
         }
         Act::Redrive(which, wanted) => letters(look(scene, *which, wanted.clone()).await?, wanted),
@@ -239,7 +239,7 @@ async fn run(
             };
             let receiver = deployed.receiver()?;
             let Ended { became, unwritten } =
-                quarantine::release(&receiver, auditor, keys, &[], &mut heard).await?;
+                quarantine::release(&receiver, auditor, keys, &mut heard).await?;
             let notes = became.is_part.then(|| "It was stopped before its end.".to_owned());
             let whole = left.count == 0 && !became.is_part;
             (Outcome { done: became.released, whole, left, notes: notes.into_iter().collect() }, unwritten)
@@ -283,7 +283,7 @@ async fn run(
 fn stays(one: &Released, left: &mut Left) {
     let why = match &one.fate {
         Fate::Released => return,
-        Fate::Left { why } => why.clone(),
+        Fate::Left { why } | Fate::Failed { why } => why.clone(),
         Fate::Gone => "somebody has released it meanwhile".to_owned(),
     };
     left.add(one.key.clone(), why);

@@ -18,11 +18,14 @@ use shared::job::Source;
 use shared::table::{Filter, Partition, Table, order_of};
 use tokio::sync::Mutex;
 
-use crate::clock;
 use crate::operator::Deployed;
+use crate::skew::CloudClock;
 
 /// For so long one look serves everybody who asks.
 const FRESH: Duration = Duration::from_secs(4);
+
+/// For so long a part is waited for: less than the page takes for an answer that is old.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many days back the last webhook is looked for.
 const DAYS_BACK: i64 = 7;
@@ -72,6 +75,12 @@ impl<T> From<anyhow::Result<T>> for Part<T> {
             Err(error) => Self::Trouble { trouble: format!("{error:#}") },
         }
     }
+}
+
+/// A part, or that it took too long: whoever looks next must not wait for what hangs.
+async fn in_time<T>(look: impl Future<Output = anyhow::Result<T>>) -> Part<T> {
+    let seen = tokio::time::timeout(PATIENCE, look).await;
+    seen.unwrap_or_else(|_| Err(anyhow!("no answer in {} seconds", PATIENCE.as_secs()))).into()
 }
 
 /// What one look saw.
@@ -131,6 +140,7 @@ pub(super) struct Health {
     cloudwatch: aws_sdk_cloudwatch::Client,
     sqs: aws_sdk_sqs::Client,
     table: Table,
+    clock: CloudClock,
     stack: String,
     /// The names of the stack's alarms, and when they were asked for.
     names: Mutex<Option<(Instant, BTreeSet<String>)>>,
@@ -148,6 +158,7 @@ impl Health {
             cloudwatch: aws_sdk_cloudwatch::Client::new(&deployed.sdk),
             sqs: aws_sdk_sqs::Client::new(&deployed.sdk),
             table,
+            clock: deployed.clock.clone(),
             stack: deployed.name.clone(),
             names: Mutex::new(None),
             queues: queues.collect(),
@@ -163,22 +174,15 @@ impl Health {
         {
             return seen.clone();
         }
-        let now = clock::now();
+        let now = self.clock.now();
         let (alarms, queues, last_webhook, last_hour, quarantined) = tokio::join!(
-            self.alarms(),
-            self.depths(now),
-            self.last_webhook(now),
-            self.last_hour(now),
-            self.quarantined(now)
+            in_time(self.alarms()),
+            in_time(self.depths(now)),
+            in_time(self.last_webhook(now)),
+            in_time(self.last_hour(now)),
+            in_time(self.quarantined(now))
         );
-        let seen = Seen {
-            at: now,
-            alarms: alarms.into(),
-            queues: queues.into(),
-            last_webhook: last_webhook.into(),
-            last_hour: last_hour.into(),
-            quarantined_today: quarantined.into(),
-        };
+        let seen = Seen { at: now, alarms, queues, last_webhook, last_hour, quarantined_today: quarantined };
         *last = Some((Instant::now(), seen.clone()));
         seen
     }
@@ -349,6 +353,12 @@ fn timestamp(at: &DateTime) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_answer_holds_nobody_up() {
+        let told = serde_json::to_value(in_time(std::future::pending::<anyhow::Result<u8>>()).await).unwrap();
+        assert_eq!(told["trouble"], "no answer in 20 seconds");
+    }
 
     #[test]
     fn what_cannot_be_seen_says_so_in_its_own_place() {

@@ -14,8 +14,7 @@ use tokio::time::timeout;
 
 use super::Scene;
 use super::stream::{self, PING, Stream};
-use crate::clock;
-use crate::tail::{INTERVAL, Tail, Watch};
+use crate::tail::{INTERVAL, Tail, Watch, patiently};
 
 /// How far back somebody sees who begins to look.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
@@ -122,12 +121,13 @@ pub(super) fn follow(scene: &Arc<Scene>) -> Stream {
 }
 
 async fn read(scene: Arc<Scene>) {
-    let live = &scene.live;
-    let since = clock::now().saturating_sub(RECENT).unwrap_or_default();
+    let (live, clock) = (&scene.live, &scene.deployed.clock);
+    let trouble = |detail: &str| live.stand(stream::message("trouble", &json!({ "detail": detail })));
+    let since = clock.now().saturating_sub(RECENT).unwrap_or_default();
     let mut tail = Tail::new(live.table.clone(), Watch::default(), since);
     let mut is_first = true;
     while !live.is_over() {
-        match tail.poll(clock::now()).await {
+        match patiently(tail.poll(clock.now()), trouble).await {
             Ok(events) => {
                 live.stand(stream::message("well", &json!({})));
                 // What was there before is not what was missed.
@@ -137,10 +137,7 @@ async fn read(scene: Arc<Scene>) {
                     live.tell(stream::message("stored", event));
                 }
             }
-            Err(error) => {
-                let detail = format!("{error:#}");
-                live.stand(stream::message("trouble", &json!({ "detail": detail })));
-            }
+            Err(error) => trouble(&format!("{error:#}")),
         }
         tokio::time::sleep(INTERVAL).await;
     }

@@ -13,6 +13,7 @@ use shared::verify::Verified;
 use tokio::task::JoinSet;
 
 use super::letters::Received;
+use super::stretches::Span;
 use super::{Wanted, Which};
 
 /// A dead letter, as it is told.
@@ -39,7 +40,7 @@ pub struct Letter {
     pub stuck: Option<&'static str>,
     /// Instead of an event's id, the time in which several were stored.
     #[serde(skip)]
-    pub(super) span: Option<(Timestamp, Timestamp)>,
+    pub(super) span: Option<Span>,
 }
 
 /// Ages by which letters are counted.
@@ -54,7 +55,7 @@ struct Content {
     kind: Cow<'static, str>,
     event: Option<String>,
     stuck: Option<&'static str>,
-    span: Option<(Timestamp, Timestamp)>,
+    span: Option<Span>,
 }
 
 impl Content {

@@ -5,19 +5,19 @@
 //! | `letter` | what a dead letter is about |
 //! | `letters` | the queues, on SQS |
 //! | `pass` | one pass over the letters: what is sent, deleted, given back, and in which order |
+//! | `stretches` | times of the stream whose events are sent |
 //!
 //! SQS's own redrive (`StartMessageMoveTask`) takes all or nothing.
 
 mod letter;
 mod letters;
 mod pass;
+mod stretches;
 
-use std::io::Write;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::json;
 use shared::job::Message;
 use shared::queue::Queue;
@@ -27,13 +27,14 @@ pub use self::letter::Letter;
 use self::letters::Letters;
 use self::pass::Sending;
 pub use self::pass::{Look, Moved};
+use self::stretches::Span;
 use crate::audit::{Auditor, Ended, Outcome, Via};
 use crate::clock::{self, Moment};
 use crate::confirm::Yes;
-use crate::interrupt::Interrupt;
+use crate::interrupt::{Interrupt, heeding};
 use crate::operator::{Deployed, OperatorArgs};
-use crate::ui::{Progress, plain, say, table};
-use crate::walk::Walk;
+use crate::ui::{Progress, plain, say, table, write_json};
+use crate::walk::{Step, Walk};
 
 /// Send dead letters back to the queue that they came from
 #[derive(Debug, clap::Args)]
@@ -76,7 +77,8 @@ Examples:
 Mend the cause first: the consumer's log tells it. A letter is deleted only after SQS holds the copy
 that was sent; killed in between, it is sent once more by the next redrive, which is harmless. What
 the filter leaves stays where it is, visible. While a pass runs its letters are hidden from others,
-and for five minutes when it is killed. Bodies are never printed.
+and for five minutes when it is killed; Ctrl-C, SIGTERM or a closed terminal stop it in good order.
+Bodies are never printed.
 
 Exit codes: 0 all that was asked for is back, 1 something is not, 2 something is wrong with what was
 typed.";
@@ -185,22 +187,37 @@ impl DeadLetters {
     }
 
     /// Records of the stream that Lambda gave up name no event: every event that was stored in their time goes to
-    /// the retry queue, by its id. Some of them are on the bus already, where a repeat does no harm.
-    async fn spread(&self, (from, to): (Timestamp, Timestamp)) -> Result<(), String> {
+    /// the retry queue, by its id. Some of them are on the bus already, where a repeat does no harm. `heard` may stop
+    /// it.
+    async fn spread(
+        &self,
+        (from, to): Span,
+        heard: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, String> {
         let mut walk = Walk::of_days(self.table.clone(), from, to, Filter::default());
+        let mut messages = Vec::with_capacity(SPREAD);
         loop {
-            let mut messages = Vec::with_capacity(SPREAD);
-            while messages.len() < SPREAD
-                && let Some(event) = walk.next().await.map_err(|fault| fault.to_string())?
-            {
-                let body = json!({ "id": event.id }).to_string().into();
-                messages.push((Message { body, attributes: Vec::new() }, 0));
-            }
-            if messages.is_empty() {
-                return Ok(());
-            }
-            if self.origin.send_all(&messages, None).await.contains(&false) {
-                return Err("not all events of a stretch of the stream".to_owned());
+            let Some(step) = heeding(walk.step(), heard).await else { return Ok(ControlFlow::Break(())) };
+            let is_end = match step.map_err(|fault| fault.to_string())? {
+                Step::Event(event) => {
+                    let body = json!({ "id": event.id }).to_string().into();
+                    messages.push((Message { body, attributes: Vec::new() }, 0));
+                    false
+                }
+                Step::Read => false,
+                Step::End => true,
+            };
+            if messages.len() == SPREAD || is_end {
+                if self.origin.send_all(&messages, None).await.contains(&false) {
+                    return Err("not all events of a stretch of the stream".to_owned());
+                }
+                messages.clear();
+                if is_end {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                if heard().is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
         }
     }
@@ -208,6 +225,10 @@ impl DeadLetters {
 
 /// How many events go to the retry queue at a time.
 const SPREAD: usize = 10;
+
+/// Where one that was killed goes on: what it sent is among the dead letters no more.
+const PLACE: &str =
+    "run it again for the rest; when it was killed, letters are hidden for up to five minutes";
 
 /// Sends letters back, and writes down who did it. It is never more than `meant`; when it is fewer,
 /// [`Moved::unreceived`] says so. `heard` is told how far it is, and may stop it.
@@ -221,12 +242,12 @@ pub async fn redrive(
     let mut act = auditor.begin("redrive", &wanted.parameters(dead.which), *meant.end()).await?;
     let mut sending = Sending::new(dead, wanted, meant, clock::now());
     let result = loop {
-        match sending.step().await {
+        match sending.step(heard).await {
             Ok(true) => {}
             Ok(false) => break Ok(()),
             Err(error) => break Err(error),
         }
-        act.note(sending.moved().moved, sending.moved().left).await;
+        act.note(sending.moved().moved, sending.moved().left, PLACE).await;
         if heard(sending.moved()).is_break() {
             sending.stop();
             break Ok(());
@@ -307,16 +328,16 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         tell(&look);
     }
     tell_hidden(&look, hidden);
+    if interrupt.flow().is_break() {
+        return Ok(ExitCode::FAILURE);
+    }
     if args.dry_run {
         if args.json {
-            tell_json(&look)?;
+            write_json(&look, true)?;
         } else {
             say(&format!("{} would be sent back", look.wanted));
         }
         return Ok(ExitCode::SUCCESS);
-    }
-    if interrupt.flow().is_break() {
-        return Ok(ExitCode::FAILURE);
     }
     // Those that were not looked at are asked for, too.
     let meant =
@@ -324,12 +345,13 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     if meant == 0 {
         say("nothing to send back");
         if args.json {
-            tell_json(&Moved { left: look.other, ..Moved::default() })?;
+            write_json(&Moved { left: look.other, ..Moved::default() }, true)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     let about = if look.is_part { "up to about " } else { "" };
-    let question = format!("Send {about}{meant} back to the {} queue?", args.which.word());
+    let question =
+        format!("Send {about}{meant} back to the {} queue of {}?", args.which.word(), deployed.told());
     if !args.yes.asked(&question, &interrupt).await? {
         return Ok(ExitCode::FAILURE);
     }
@@ -344,17 +366,13 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     step.done(&format!("{} sent back, {} left", moved.moved, moved.left));
     moved.notes().iter().for_each(|note| say(&plain(note)));
     if args.json {
-        tell_json(&moved)?;
+        write_json(&moved, true)?;
     }
     Ok(if moved.is_all() && is_written { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The most letters that are listed for people.
 const LISTED_MAX: usize = 20;
-
-fn tell_json(what: &impl Serialize) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(what)?)?)
-}
 
 fn tell(look: &Look) {
     let count = |(name, count): (&str, &u64)| (name.to_owned(), count.to_string());

@@ -7,7 +7,9 @@
 //! 3. A letter that comes again in the same pass is known by its id: it is not sent a second time.
 //! 4. What was queued after the pass began stays: a message that fails again at once would go round and round.
 //! 5. Memory is bounded: at most [`HELD_MAX`] handles of what stays are kept, and no body longer than its call.
-//! 6. A pass that finds fewer letters than it was meant to send says so: others hold them, for up to five minutes.
+//! 6. Records of the stream that Lambda gave up name no events: those of their time are sent, once a pass, however
+//!    many letters are about that time.
+//! 7. A pass that finds fewer letters than it was meant to send says so: others hold them, for up to five minutes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{ControlFlow, RangeInclusive};
@@ -17,6 +19,7 @@ use serde::Serialize;
 
 use super::letter::Letter;
 use super::letters::{Letters, Received};
+use super::stretches::{Span, Stretches};
 use super::{DeadLetters, Wanted};
 
 /// The most letters that are hidden from others at once. SQS allows 120,000 of a queue; but at 60 ms for a call of
@@ -174,7 +177,23 @@ pub(super) struct Sending<'a> {
     held: Held,
     /// Sent, and still to be deleted.
     sent: Held,
+    /// Times whose events are sent.
+    spread: Stretches,
     moved: Moved,
+}
+
+/// What became of a letter.
+enum Fate {
+    Sent,
+    Failed(String),
+    /// Somebody stopped it.
+    Stays,
+}
+
+impl From<Result<(), String>> for Fate {
+    fn from(told: Result<(), String>) -> Self {
+        told.map_or_else(Self::Failed, |()| Self::Sent)
+    }
 }
 
 impl<'a> Sending<'a> {
@@ -186,8 +205,8 @@ impl<'a> Sending<'a> {
         meant: RangeInclusive<u64>,
         began: Timestamp,
     ) -> Self {
-        let (held, sent) = (Held::default(), Held::default());
-        Self { dead, wanted, meant, began, in_vain: 0, empty: 0, held, sent, moved: Moved::default() }
+        let (held, sent, spread) = (Held::default(), Held::default(), Stretches::default());
+        Self { dead, wanted, meant, began, in_vain: 0, empty: 0, held, sent, spread, moved: Moved::default() }
     }
 
     /// How far it is.
@@ -195,8 +214,11 @@ impl<'a> Sending<'a> {
         &self.moved
     }
 
-    /// One step: receives up to ten, sends, deletes. Says whether to go on.
-    pub(super) async fn step(&mut self) -> anyhow::Result<bool> {
+    /// One step: receives up to ten, sends, deletes. Says whether to go on. `heard` may stop it where it takes long.
+    pub(super) async fn step(
+        &mut self,
+        heard: &mut dyn FnMut(&Moved) -> ControlFlow<()>,
+    ) -> anyhow::Result<bool> {
         if self.moved.moved >= *self.meant.end() {
             return Ok(false);
         }
@@ -237,7 +259,7 @@ impl<'a> Sending<'a> {
                 Some(span) => streams.push((next, span)),
             }
         }
-        self.send(due, streams).await
+        Ok(self.send(due, streams, heard).await)
     }
 
     /// After a call that gave nothing: whether to ask once more. Fewer than are meant are believed after some calls.
@@ -250,30 +272,47 @@ impl<'a> Sending<'a> {
     async fn send(
         &mut self,
         mut due: Vec<Received>,
-        streams: Vec<(Received, (Timestamp, Timestamp))>,
-    ) -> anyhow::Result<bool> {
-        let mut told = self.letters().send(&due).await;
+        streams: Vec<(Received, Span)>,
+        heard: &mut dyn FnMut(&Moved) -> ControlFlow<()>,
+    ) -> bool {
+        let mut fates: Vec<Fate> = self.letters().send(&due).await.into_iter().map(Fate::from).collect();
         for (letter, span) in streams {
-            told.push(self.dead.spread(span).await);
+            fates.push(if self.moved.is_part { Fate::Stays } else { self.spread(span, heard).await });
             due.push(letter);
         }
-        let is_in_vain = !due.is_empty() && told.iter().all(Result::is_err);
+        let is_in_vain = !due.is_empty() && fates.iter().all(|fate| matches!(fate, Fate::Failed(_)));
         self.in_vain = if is_in_vain { self.in_vain + 1 } else { 0 };
-        for (letter, told) in due.into_iter().zip(told) {
-            match told {
-                Ok(()) => {
+        for (letter, fate) in due.into_iter().zip(fates) {
+            match fate {
+                Fate::Sent => {
                     self.moved.moved += 1;
                     self.sent.keep(letter);
                 }
-                Err(why) => {
+                Fate::Failed(why) => {
                     self.moved.failed += 1;
                     *self.moved.reasons.entry(format!("not sent: {why}")).or_default() += 1;
                     self.held.keep(letter);
                 }
+                Fate::Stays => self.held.keep(letter),
             }
         }
         self.delete().await;
-        Ok(self.in_vain < IN_VAIN_MAX && self.sent.0.len() < UNDELETED_MAX)
+        !self.moved.is_part && self.in_vain < IN_VAIN_MAX && self.sent.0.len() < UNDELETED_MAX
+    }
+
+    /// Sends the events of a time, as far as they are not sent yet.
+    async fn spread(&mut self, span: Span, heard: &mut dyn FnMut(&Moved) -> ControlFlow<()>) -> Fate {
+        for part in self.spread.rest(span) {
+            match self.dead.spread(part, &mut || heard(&self.moved)).await {
+                Ok(ControlFlow::Continue(())) => self.spread.add(part),
+                Ok(ControlFlow::Break(())) => {
+                    self.stop();
+                    return Fate::Stays;
+                }
+                Err(why) => return Fate::Failed(why),
+            }
+        }
+        Fate::Sent
     }
 
     /// Deletes all that was sent; what cannot be is tried again with the next.

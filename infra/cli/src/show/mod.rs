@@ -15,6 +15,7 @@ use shared::table::StoredEvent;
 
 use crate::cli::Usage;
 use crate::operator::{OperatorArgs, Receiver};
+use crate::ui::{write_json, write_out};
 
 /// Show what the receiver knows of one thing
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,9 @@ Examples:
   smile show event et-123 --body
   smile show user u-123 --stack smile-receiver-production --region ap-southeast-1
 
+A body goes byte for byte into a pipe or a file. On a terminal, what would steer it stands there as
+an escape.
+
 Exit codes: 0 it is known, 1 it is not, 2 something is wrong with what was typed.";
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -65,11 +69,10 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let subject =
         subject(args.kind, &args.id).map_err(|error| Usage::new(format!("{:?}: {error}", args.id)))?;
     let receiver = args.operator.receiver().await?;
-    let text = match subject {
+    match subject {
         None => event(args, &receiver, &EventId::new(args.id.as_str())?).await?,
         Some(subject) => state(args, &receiver, &subject).await?,
-    };
-    writeln!(std::io::stdout(), "{text}")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -86,7 +89,7 @@ fn subject(kind: Kind, id: &str) -> Result<Option<Subject>, IdLength> {
     }))
 }
 
-async fn event(args: &Args, receiver: &Receiver, id: &EventId) -> anyhow::Result<String> {
+async fn event(args: &Args, receiver: &Receiver, id: &EventId) -> anyhow::Result<()> {
     let Some((event, body)) = receiver.table.event(id).await? else {
         bail!("no event {id} is stored; it may be in quarantine: smile quarantine list");
     };
@@ -106,17 +109,16 @@ async fn event(args: &Args, receiver: &Receiver, id: &EventId) -> anyhow::Result
             event["body"] = serde_json::from_slice(&body)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
         }
-        return Ok(serde_json::to_string_pretty(&event)?);
+        return write_json(&event, true);
     }
-    let mut page = page::event(&event);
+    writeln!(std::io::stdout(), "{}", page::event(&event))?;
     if let Some(body) = body {
-        page.push_str("\n\n");
-        page.push_str(&String::from_utf8_lossy(&body));
+        write_out(&[b"\n".as_slice(), &body, b"\n"].concat())?;
     }
-    Ok(page)
+    Ok(())
 }
 
-async fn state(args: &Args, receiver: &Receiver, subject: &Subject) -> anyhow::Result<String> {
+async fn state(args: &Args, receiver: &Receiver, subject: &Subject) -> anyhow::Result<()> {
     let state = receiver.table.state_of(subject).await?;
     let events = events(args, receiver, subject, &state).await?;
     let view = StateView::from(&state);
@@ -126,9 +128,9 @@ async fn state(args: &Args, receiver: &Receiver, subject: &Subject) -> anyhow::R
     if args.json {
         let mut json = serde_json::to_value(&view)?;
         json["events"] = json!(events);
-        return Ok(serde_json::to_string_pretty(&json)?);
+        return write_json(&json, true);
     }
-    Ok(page::state(&view, &events))
+    Ok(writeln!(std::io::stdout(), "{}", page::state(&view, &events))?)
 }
 
 /// The newest events that carry something of the subject. Most lie on its user's timeline.

@@ -240,14 +240,23 @@ impl Page {
 
     fn pair(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            let _ = writeln!(self.0, "  {} {value}", dim(&format!("{name:<11}")));
+            let _ = writeln!(self.0, "  {} {}", dim(&format!("{name:<11}")), dimmed(value));
         }
     }
 
     fn line(&mut self, line: &str) {
-        let _ = writeln!(self.0, "  {}", line.trim_end());
+        let _ = writeln!(self.0, "  {}", dimmed(line.trim_end()));
     }
 }
+
+/// A line with words from outside in it, which keeps what [`dim`] makes, and nothing else that steers a terminal.
+fn dimmed(line: &str) -> String {
+    let bright = |text: &str| text.split(BRIGHT).map(plain).collect::<Vec<_>>().join(BRIGHT);
+    line.split(DIM).map(bright).collect::<Vec<_>>().join(DIM)
+}
+
+const DIM: &str = "\u{1b}[2m";
+const BRIGHT: &str = "\u{1b}[0m";
 
 /// A few data points by name, many by number.
 fn points(of: &[String]) -> String {
@@ -278,4 +287,20 @@ fn coloured(status: &str) -> String {
         _ => Style::new().yellow(),
     };
     style.apply_to(status).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_from_outside_steers_no_terminal() {
+        let dim = Style::new().dim().force_styling(true);
+        let mut page = Page::default();
+        page.pair("error", Some(&format!("a\u{9b}2J\u{1b}[31m\u{202e} {}", dim.apply_to("since noon"))));
+        page.line("b\u{1b}]0;title\u{7}");
+        let shown = page.0.replace(&super::dim("error      "), "error      ");
+        let expected = "  error       a\\u{9b}2J\\u{1b}[31m\\u{202e} \u{1b}[2msince noon\u{1b}[0m\n  b\\u{1b}]0;title\\u{7}\n";
+        assert_eq!(shown, expected);
+    }
 }

@@ -1,11 +1,15 @@
 /** The row at the top, which every view has, and the view of all alarms and queues. */
 import { get } from './api.js';
-import { ago, chip, h, loading, many, note, number, span, time, wrong } from './dom.js';
+import { ago, chip, h, loading, many, note, number, put, say, span, time, wrong } from './dom.js';
 
 /** Milliseconds between two looks. */
 const PAUSE = 10000;
 
+/** After so many milliseconds without another look the row says how old it is. */
+const OLD = 30000;
+
 let seen;
+let seenAt;
 const listeners = new Set();
 
 const sum = (queues, member) => queues.reduce((sum, queue) => sum + queue[member], 0);
@@ -57,6 +61,7 @@ async function look() {
   const list = document.querySelector('#health .tiles');
   try {
     seen = await get('health');
+    seenAt = Date.now();
     // What has the focus keeps it.
     const at = [...list.children].findIndex((item) => item.contains(document.activeElement));
     list.replaceChildren(...tiles(seen));
@@ -64,12 +69,23 @@ async function look() {
   } catch (error) {
     list.replaceChildren(h('li', { class: 'none' }, wrong(error)));
   }
+  tellAge();
   listeners.forEach((heard) => heard());
+}
+
+/** A look may hang as long as it likes: what is shown must not pass for how it is now. */
+function tellAge() {
+  const [place, isOld] = [document.querySelector('#health .age'), Date.now() - seenAt > OLD];
+  const text = `Seen ${ago(seenAt)}: since then no look has come back.`;
+  if (isOld) put(place, chip(text, 'warn'));
+  if (isOld && place.hidden) say(text);
+  place.hidden = !isOld;
 }
 
 /** Begins to look, again and again while the page is in sight. */
 export async function start() {
   document.querySelector('#health .tiles').replaceChildren(h('li', {}, loading('the health')));
+  setInterval(tellAge, 5000);
   for (;;) {
     if (!document.hidden) await look();
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
