@@ -134,18 +134,32 @@ pub fn told_by_code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) 
 
 /// The HTTP client of all of the project's programs: rustls with ring, trusting Amazon's roots or the
 /// certificates in the file.
-pub fn http_client(ca_bundle: Option<&Path>, proxy: ProxyConfig) -> std::io::Result<SharedHttpClient> {
-    let trust = match ca_bundle {
-        Some(file) => TrustStore::empty().with_pem_certificate(certificates(file)?),
-        None => ROOTS.iter().fold(TrustStore::empty(), |trust, root| trust.with_pem_certificate(*root)),
-    };
-    let tls = TlsContext::builder().with_trust_store(trust).build().map_err(std::io::Error::other)?;
+pub fn http_client(ca_bundle: Option<&Path>) -> std::io::Result<SharedHttpClient> {
+    let client = HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    Ok(client.tls_context(tls(ca_bundle)?).build_https())
+}
+
+/// The same, through a proxy where there is one. Not for a Lambda function, which has none.
+pub fn http_client_by_proxy(
+    ca_bundle: Option<&Path>,
+    proxy: ProxyConfig,
+) -> std::io::Result<SharedHttpClient> {
+    let tls = tls(ca_bundle)?;
+    // The one way to give the client a proxy. As the other, it keeps its connectors, and they their connections.
     Ok(HttpClient::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder().proxy_config(proxy.clone());
         connector.set_connector_settings(settings.cloned());
         connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
     }))
+}
+
+fn tls(ca_bundle: Option<&Path>) -> std::io::Result<TlsContext> {
+    let trust = match ca_bundle {
+        Some(file) => TrustStore::empty().with_pem_certificate(certificates(file)?),
+        None => ROOTS.iter().fold(TrustStore::empty(), |trust, root| trust.with_pem_certificate(*root)),
+    };
+    TlsContext::builder().with_trust_store(trust).build().map_err(std::io::Error::other)
 }
 
 /// A file of certificates. One that has none would trust nobody, and say so at the first call only.
@@ -162,7 +176,7 @@ fn certificates(file: &Path) -> std::io::Result<Vec<u8>> {
 /// Makes the configuration that all of a function's clients share. Reads `AWS_CA_BUNDLE`'s file if
 /// there is one, otherwise no file at all.
 pub fn config(settings: Settings, patience: Patience) -> std::io::Result<SdkConfig> {
-    let client = http_client(settings.ca_bundle.as_deref(), ProxyConfig::disabled())?;
+    let client = http_client(settings.ca_bundle.as_deref())?;
     let mut builder: Builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(settings.region))
@@ -192,10 +206,10 @@ mod tests {
     fn a_file_without_certificates_is_refused_at_once() {
         let file = std::env::temp_dir().join(format!("smile-bundle-{}.pem", std::process::id()));
         std::fs::write(&file, "a certificate, but in DER").unwrap();
-        let refused = http_client(Some(&file), ProxyConfig::disabled()).unwrap_err();
+        let refused = http_client(Some(&file)).unwrap_err();
         assert!(refused.to_string().ends_with(".pem has no certificate in PEM"), "{refused}");
         std::fs::write(&file, ROOTS.concat()).unwrap();
-        assert!(http_client(Some(&file), ProxyConfig::disabled()).is_ok());
+        assert!(http_client(Some(&file)).is_ok());
         std::fs::remove_file(&file).unwrap();
     }
 }

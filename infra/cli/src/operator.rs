@@ -12,7 +12,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
 use clap::builder::NonEmptyStringValueParser;
-use shared::aws::{Patience, ProxyConfig, Settings, config, http_client, told};
+use shared::aws::{Patience, ProxyConfig, Settings, config, http_client_by_proxy, told};
 use shared::queue::Queue;
 use shared::table::Table;
 use shared::variables::Variables;
@@ -248,7 +248,7 @@ impl OperatorArgs {
 
     async fn sdk(&self, variables: &Variables<'_>, clock: &CloudClock) -> anyhow::Result<SdkConfig> {
         let bundle = variables.optional("AWS_CA_BUNDLE");
-        let client = http_client(bundle.as_deref().map(Path::new), ProxyConfig::from_env())
+        let client = http_client_by_proxy(bundle.as_deref().map(Path::new), ProxyConfig::from_env())
             .context("the certificates that AWS_CA_BUNDLE names cannot be used")?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(clock.hearing(client))

@@ -78,6 +78,7 @@ impl Version {
     }
 
     /// Of what was marked at a time of ours, since the event that did it has none to go by.
+    #[cfg(feature = "table")]
     pub(crate) fn of_mark(at: Timestamp) -> Self {
         Self(format!("{at:.9}|0||"))
     }

@@ -74,7 +74,7 @@ export async function record(main, kind, id, events) {
   try {
     const known = await find(`v1/${kind}s/${encodeURIComponent(id)}`);
     const state = known
-      ? card(kind, id, known.status, undefined, [['Type', known.type], ['Result', known.result_code], ['Since', time(known.at)]])
+      ? h('section', {}, h('h2', {}, 'State'), card(kind, id, known.status, undefined, [['Type', known.type], ['Result', known.result_code], ['Since', time(known.at)]]))
       : note('empty', `Nothing is known of the ${kind} ${id}.`);
     main.replaceChildren(heading, state, await events());
   } catch (error) {
