@@ -38,9 +38,9 @@ struct Message<'a> {
     entity: String,
 }
 
-/// So long after it was stored an event's state is there to be read: the 25 seconds that a message may take, and as much
-/// again and more for clocks that differ.
-const READABLE: SignedDuration = SignedDuration::from_secs(60);
+/// So long after it was stored everybody has heard of an event: the two hours that the bus is tried, and one more. Not
+/// only the table: a back end may keep a state of its own, which it makes of what the bus brings.
+const HEARD_EVERYWHERE: SignedDuration = SignedDuration::from_hours(3);
 
 /// Lambda tries an event again after a minute (AWS Lambda, "asynchronous invocation").
 const LATE: SignedDuration = SignedDuration::from_secs(45);
@@ -57,10 +57,10 @@ impl Detail {
     }
 
     /// Pages that have listened only since later than this have read what it says, when they began: to tell them what
-    /// comes late, or is replayed, would have them read it once more.
+    /// is replayed would have them read it once more.
     pub fn known_to_pages_since(&self) -> Timestamp {
-        let readable = self.stored_at.and_then(|stored| stored.checked_add(READABLE).ok());
-        readable.unwrap_or(Timestamp::MAX)
+        let heard = self.stored_at.and_then(|stored| stored.checked_add(HEARD_EVERYWHERE).ok());
+        heard.unwrap_or(Timestamp::MAX)
     }
 
     /// Whose it is. What is nobody's has no page.

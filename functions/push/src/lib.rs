@@ -8,8 +8,8 @@
 //! the first is taken for one.) What is gone is forgotten, too; what cannot be forgotten just now is found gone again
 //! by the next event.
 //!
-//! Pages that began to listen after an event was stored are not told of it: they have read it. So a replay of what
-//! was stored long ago reaches none.
+//! Pages that began to listen long after an event was stored are not told of it: they have read it. So a replay of what
+//! was stored some hours ago reaches none.
 //!
 //! What browsers say is not sent back to browsers: the rule passes on `smile.webhook` and `smile.reconcile` alone
 //! (`infra/template.yaml`).

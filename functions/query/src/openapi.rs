@@ -118,7 +118,7 @@ fn complete(operation: &mut Value) {
     responses["500"] = message("The function failed, or was too slow.");
     responses["503"] = problem(
         &[Refusal::Unavailable],
-        "The table cannot be read just now; or, as plain JSON, the gateway's own word on a function that it cannot reach.",
+        "The table cannot be read just now; or, as plain JSON, the gateway's own word on a function whose start took too long.",
     );
     responses["503"]["content"]["application/json"] = message("")["content"]["application/json"].clone();
     responses["503"]["headers"] =

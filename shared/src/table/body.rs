@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -99,16 +100,22 @@ impl Table {
     ) -> Result<(), Fault> {
         let Some(expires) = event.get("expires") else { return Ok(()) };
         for at in 0..count {
-            self.client
+            let update = self
+                .client
                 .update_item()
                 .table_name(&self.name)
                 .key("pk", text(pk))
                 .key("sk", text(sk(at)))
+                .condition_expression("attribute_exists(pk)")
                 .update_expression("SET expires = :expires")
-                .expression_attribute_values(":expires", expires.clone())
-                .send()
-                .await
-                .map_err(|error| Fault::of("writing a body", &error))?;
+                .expression_attribute_values(":expires", expires.clone());
+            match update.send().await {
+                // It has been erased meanwhile.
+                Err(error) if error.as_service_error().is_some_and(is_condition) => {}
+                ended => {
+                    ended.map_err(|error| Fault::of("writing a body", &error))?;
+                }
+            }
         }
         Ok(())
     }
@@ -132,6 +139,10 @@ impl Table {
         }
         Ok(())
     }
+}
+
+fn is_condition(error: &UpdateItemError) -> bool {
+    error.is_conditional_check_failed_exception()
 }
 
 fn blob(bytes: &[u8]) -> AttributeValue {

@@ -96,7 +96,7 @@ impl Tally {
     fn outcome(&self) -> Outcome {
         match (self.reasons.is_empty(), self.is_part) {
             (true, false) => Outcome::Done,
-            (true, true) => Outcome::Stopped(Some(PLACE.to_owned())),
+            (true, true) => Outcome::Stopped(Some("run it again for the rest".to_owned())),
             (false, _) => Outcome::Failed(self.why()),
         }
     }
@@ -128,7 +128,7 @@ pub async fn release(
 pub(super) const ACTION: &str = "quarantine release";
 
 /// Where one that was killed goes on: what it released is in quarantine no more.
-const PLACE: &str = "run it again for the rest";
+const PLACE: &str = "when it was killed, run it again for the rest";
 
 /// The most keys that are written down.
 const NAMED_MAX: usize = 50;
@@ -169,6 +169,14 @@ impl Which<'_> {
                 *left -= keys.len() as u64;
                 Ok(Some(keys))
             }
+        }
+    }
+
+    /// How many of those that were counted are not there any more, or were put there anew meanwhile.
+    fn not_found_again(&self) -> u64 {
+        match self {
+            Self::Named(_) => 0,
+            Self::Found { left, .. } => *left,
         }
     }
 
@@ -230,6 +238,7 @@ impl<'a> Releasing<'a> {
                 }
             }
         }
+        self.tally.left += which.not_found_again();
         (self.tally, self.act)
     }
 

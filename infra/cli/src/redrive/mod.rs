@@ -228,7 +228,7 @@ const SPREAD: usize = 10;
 
 /// Where one that was killed goes on: what it sent is among the dead letters no more.
 const PLACE: &str =
-    "run it again for the rest; when it was killed, letters are hidden for up to five minutes";
+    "when it was killed, run it again for the rest: letters are hidden for up to five minutes";
 
 /// Sends letters back, and writes down who did it. It is never more than `meant`; when it is fewer,
 /// [`Moved::unreceived`] says so. `heard` is told how far it is, and may stop it.
