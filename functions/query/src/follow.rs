@@ -23,10 +23,11 @@
 
 use std::cmp::max;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::id::MAX_ID_BYTES;
-use shared::table::order_of;
+use shared::table::{order_of, order_of_day};
 
 /// After this much time nothing comes before an event any more: the 25 seconds that a message may take, and as
 /// much again and more for the index and for clocks that differ.
@@ -129,20 +130,20 @@ impl Place {
         let horizon = horizon(now);
         let passed = orders.into_iter().chain(reached).filter(|order| *order <= horizon.as_str());
         let last = max(passed.max().unwrap_or_default(), self.at.as_str()).to_owned();
-        let midnight = order_of_day(&horizon);
+        let midnight = order_of_day(TimeZone::UTC.to_datetime(settled_until(now)).date());
         let is_passed = bounds.by_day && reached.is_none_or(|reached| reached >= midnight.as_str());
         if is_passed { max(last, midnight) } else { last }
     }
 }
 
-/// The order of what is settled just now.
-fn horizon(now: Timestamp) -> String {
-    order_of(now.saturating_sub(SETTLED_AFTER).unwrap_or(now))
+/// Until when all is settled just now.
+fn settled_until(now: Timestamp) -> Timestamp {
+    now.saturating_sub(SETTLED_AFTER).unwrap_or(now)
 }
 
-/// The beginning of an order's day.
-fn order_of_day(order: &str) -> String {
-    format!("{}T00:00:00.000000Z", order.get(..10).unwrap_or_default())
+/// The order of what is settled just now.
+fn horizon(now: Timestamp) -> String {
+    order_of(settled_until(now))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use jiff::civil::Date;
 use shared::event::Subject;
-use shared::table::{Fault, Filter, Partition, StoredEvent, Stretch, Table};
+use shared::table::{Fault, Filter, Partition, StoredEvent, Stretch, Table, order_of_day};
 use tokio::task::JoinSet;
 
 use crate::parameters::LIMIT_MAX;
@@ -60,8 +60,7 @@ pub(crate) async fn days(
     let mut queries = DAY_QUERIES;
     while let Some(at) = read.reached.clone().filter(|at| at.as_str() < until) {
         let today: Date = at.get(..10).and_then(|day| day.parse().ok()).unwrap_or(Date::MAX);
-        let tomorrow =
-            today.tomorrow().map_or_else(|_| until.to_owned(), |day| format!("{day}T00:00:00.000000Z"));
+        let tomorrow = today.tomorrow().map_or_else(|_| until.to_owned(), order_of_day);
         let end = until.min(tomorrow.as_str());
         let stretch = day(table, today, (&at, end), filter, limit, &mut queries).await?;
         read.events.extend(stretch.events);

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 use shared::event::Subject;
 use shared::id::UserId;
-use shared::table::{Fault, Filter, Partition, StoredEvent, Table, order_of};
+use shared::table::{Fault, Filter, Partition, StoredEvent, Table, order_of, order_of_day};
 use tokio::task::JoinSet;
 
 /// The most events that one query looks at. Without their bodies that is some hundreds of KB.
@@ -67,7 +67,7 @@ impl Walk {
         let from = &self.from;
         let shard = |partition| {
             let reached = match partition {
-                Partition::Day(day, _) => from.clone().max(beginning(day)),
+                Partition::Day(day, _) => from.clone().max(order_of_day(day)),
                 Partition::Timeline(_) => from.clone(),
             };
             Shard { partition, ahead: VecDeque::new(), reached: Some(reached) }
@@ -108,7 +108,7 @@ impl Walk {
             Some(event) => Some(order_of(event.stored_at)),
             None => shard.reached.clone(),
         });
-        let next_day = self.days.front().map(|day| beginning(*day).max(self.from.clone()));
+        let next_day = self.days.front().map(|day| order_of_day(*day).max(self.from.clone()));
         let reached = reached.min().or(next_day).unwrap_or_else(|| self.until.clone());
         // An order begins with its time.
         let time = reached.split('#').next().and_then(|time| time.parse().ok());
@@ -137,9 +137,4 @@ impl Walk {
         }
         Ok(has_read)
     }
-}
-
-/// The order that precedes that of every event of a day.
-fn beginning(day: Date) -> String {
-    format!("{day}T00:00:00.000000Z")
 }

@@ -42,7 +42,7 @@ pub use self::claim::Confirmation;
 pub use self::connection::MAX_CONNECTIONS;
 pub use self::event::{Record, Stored, StoredEvent};
 pub use self::fault::{Fault, Poison};
-pub use self::page::{Filter, MAX_OWNERS, Partition, Stretch, order_of};
+pub use self::page::{Filter, MAX_OWNERS, Partition, Stretch, order_of, order_of_day};
 pub use self::quarantine::{QuarantineKey, Quarantined, Reason, ToQuarantine};
 
 /// How many partitions a day's events are spread over: one partition takes 1,000 writes a second

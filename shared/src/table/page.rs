@@ -128,6 +128,11 @@ pub fn order_of(at: Timestamp) -> String {
     fixed(at)
 }
 
+/// The order that precedes that of every event which was stored on this day (UTC) or later.
+pub fn order_of_day(day: Date) -> String {
+    format!("{day}T00:00:00.000000Z")
+}
+
 impl Table {
     /// Reads on in a partition: behind `after`, and before `until` if that is there. Looks at `looks` events at
     /// most, in one query.
