@@ -62,8 +62,6 @@ pub struct Deployed {
     pub name: String,
     /// Its state, such as `UPDATE_COMPLETE`.
     pub status: String,
-    /// Whether it is the local cloud's.
-    pub is_local: bool,
     /// A way to its services, with the operator's credentials.
     pub sdk: SdkConfig,
     /// The clock that goes there.
@@ -79,7 +77,6 @@ impl Deployed {
         Ok(Self {
             name: dev::STACK.to_owned(),
             status: String::new(),
-            is_local: true,
             sdk: stack.sdk()?,
             clock: CloudClock::default(),
             place: Place::Local(None),
@@ -92,6 +89,11 @@ impl Deployed {
     /// cloud and its directory.
     pub fn told(&self) -> String {
         self.place.to_string()
+    }
+
+    /// Whether it is the local cloud's.
+    pub fn is_local(&self) -> bool {
+        matches!(self.place, Place::Local(_))
     }
 
     /// A parameter that has a value.
@@ -284,7 +286,6 @@ async fn looked_up(name: &str, place: Place, sdk: SdkConfig, clock: CloudClock) 
     Ok(Deployed {
         name: name.to_owned(),
         status,
-        is_local: matches!(place, Place::Local(_)),
         parameters: parameters.collect(),
         outputs: outputs.collect(),
         sdk,

@@ -111,7 +111,10 @@ impl Table {
                 .expression_attribute_values(":expires", expires.clone());
             match update.send().await {
                 // It has been erased meanwhile.
-                Err(error) if error.as_service_error().is_some_and(is_condition) => {}
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(UpdateItemError::is_conditional_check_failed_exception) => {}
                 ended => {
                     ended.map_err(|error| Fault::of("writing a body", &error))?;
                 }
@@ -139,10 +142,6 @@ impl Table {
         }
         Ok(())
     }
-}
-
-fn is_condition(error: &UpdateItemError) -> bool {
-    error.is_conditional_check_failed_exception()
 }
 
 fn blob(bytes: &[u8]) -> AttributeValue {

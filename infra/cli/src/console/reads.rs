@@ -91,7 +91,7 @@ async fn about(scene: &Scene) -> Found {
     Ok(Answer::json(
         200,
         &json!({
-            "stack": deployed.name, "region": region, "isLocal": deployed.is_local, "site": scene.site, "who": who,
+            "stack": deployed.name, "region": region, "isLocal": deployed.is_local(), "site": scene.site, "who": who,
             "queues": Which::ALL.iter().filter(|which| DeadLetters::of(deployed, **which).is_ok())
                 .map(|which| which.word()).collect::<Vec<_>>(),
             "bus": deployed.optional("BusName"),

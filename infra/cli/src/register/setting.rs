@@ -93,8 +93,8 @@ impl SettingArgs {
     /// Given, of the stack, or a simulator's: the local cloud never asks the real Smile by itself.
     fn api_url(&self, stack: &Deployed) -> String {
         let given = self.api_url.as_deref().filter(|url| !url.is_empty());
-        let of_stack = stack.parameter("SmileApiUrl").filter(|url| !stack.is_local || *url != OPEN);
-        let default = if stack.is_local { SIMULATOR } else { OPEN };
+        let of_stack = stack.parameter("SmileApiUrl").filter(|url| !stack.is_local() || *url != OPEN);
+        let default = if stack.is_local() { SIMULATOR } else { OPEN };
         given.or(of_stack).unwrap_or(default).to_owned()
     }
 
@@ -113,7 +113,7 @@ impl SettingArgs {
                 .context("the secret of SmileCredentialsSecretArn")?;
             return Ok(Credentials::from_document(&text)?);
         }
-        if stack.is_local {
+        if stack.is_local() {
             let simulator = SecretText::new(DEFAULT_KEY);
             return Ok(Credentials { key: simulator.clone(), secret: simulator });
         }
