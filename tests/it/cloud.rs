@@ -1,7 +1,7 @@
 //! A little AWS inside the test: SQS and Secrets Manager as state behind the SDK's own wire format, and
 //! DynamoDB on SQLite (`dynoxide`), with the table as the template describes it.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 use shared::aws::{Patience, Settings, config};
 use shared::table::Table;
 
-use crate::support::it_dir;
+use crate::support::template;
 
+/// Long time-outs, so that a busy machine fails no call.
 const PATIENCE: Patience = Patience {
-    connect: Duration::from_secs(1),
-    attempt: Duration::from_secs(5),
-    operation: Duration::from_secs(10),
+    connect: Duration::from_secs(30),
+    attempt: Duration::from_mins(2),
+    operation: Duration::from_mins(4),
     attempts: 2,
 };
 
@@ -158,17 +159,16 @@ pub(crate) async fn table() -> (Table, aws_sdk_dynamodb::Client) {
 /// The same for any client: the table is called `table`, and has its stream.
 pub(crate) async fn database() -> SdkConfig {
     let database = dynoxide::Database::memory().unwrap();
-    database.create_table(serde_json::from_value(create_table()).unwrap()).unwrap();
+    database.create_table(serde_json::from_value(CREATE_TABLE.clone()).unwrap()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(dynoxide::server::serve_on(listener, database));
     sdk(&endpoint)
 }
 
-/// The template's table, as `CreateTable` takes it.
-fn create_table() -> Value {
-    let template = smile_cli::template::load(it_dir().join("../../infra/template.yaml")).unwrap();
-    let mut properties = template["Resources"]["Table"]["Properties"].clone();
+/// The template's table, as `CreateTable` takes it. Read once: most tests have a table of their own.
+static CREATE_TABLE: LazyLock<Value> = LazyLock::new(|| {
+    let mut properties = template()["Resources"]["Table"]["Properties"].clone();
     let table = properties.as_object_mut().unwrap();
     table.insert("TableName".to_owned(), json!("table"));
     for not_of_create_table in
@@ -178,4 +178,4 @@ fn create_table() -> Value {
     }
     table["StreamSpecification"]["StreamEnabled"] = json!(true);
     properties
-}
+});

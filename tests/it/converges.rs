@@ -11,7 +11,7 @@ use shared::state::{REVOKED_UNDATED, State};
 
 use crate::histories::{fold, histories, view};
 use crate::receiver::{self, Receiver};
-use crate::support::{Shuffle, quarantined_on};
+use crate::support::{Shuffle, cases, quarantined_on};
 
 /// All state that the table holds of these users, records and verifications. Not the mark of a revocation without a date:
 /// it says when that came, which no fold knows (`kept` has it).
@@ -76,7 +76,7 @@ fn tries(bodies: &[&str]) -> BTreeMap<String, BTreeMap<String, usize>> {
 async fn the_histories_end_in_the_table_as_they_should() {
     let mut shuffle = Shuffle::new(3);
     for (name, history) in histories() {
-        for round in 0..3 {
+        for round in 0..cases(1) {
             let mut receiver = Receiver::new().await;
             receiver.now = history.received_at;
             let events: Vec<&str> = history.events.iter().map(|event| event.get()).collect();
@@ -99,7 +99,7 @@ async fn the_histories_end_in_the_table_as_they_should() {
 #[tokio::test]
 async fn any_events_end_in_the_table_as_they_fold() {
     let mut shuffle = Shuffle::new(4);
-    for round in 0..150 {
+    for round in 0..cases(40) {
         let mut receiver = Receiver::new().await;
         let events: Vec<String> = (0..shuffle.below(15) + 2).map(|_| shuffle.event()).collect();
         let events: Vec<&str> = events.iter().map(String::as_str).collect();

@@ -10,16 +10,12 @@ use serde_json::{Value, json};
 use shared::event::EventType;
 use shared::metrics::{Count, Metric, NAMESPACE};
 
-use crate::support::{it_dir, read_json};
+use crate::support::{it_dir, read_json, template};
 
 const STACK: &str = "stack";
 
 /// A metric as CloudWatch tells them apart: namespace, name, and names and values of its dimensions.
 type Series = (String, String, Vec<(String, String)>);
-
-fn template() -> Value {
-    smile_cli::template::load(it_dir().join("../../infra/template.yaml")).unwrap()
-}
 
 fn alarms(template: &Value) -> BTreeMap<&str, &Value> {
     let resources = template["Resources"].as_object().unwrap().iter();
@@ -192,7 +188,7 @@ fn every_alarm_watches_a_series_that_is_written() {
         ("AWS/Lambda", "FunctionName", &["Errors", "IteratorAge", "Throttles"]),
         ("AWS/ApiGateway", "ApiId", &["4xx", "5xx", "ExecutionError"]),
     ];
-    let all = alarms(&template).into_iter();
+    let all = alarms(template).into_iter();
     for (name, series) in all.flat_map(|(name, alarm)| watched(alarm).into_iter().map(move |one| (name, one)))
     {
         if series.0 == NAMESPACE {
@@ -205,7 +201,7 @@ fn every_alarm_watches_a_series_that_is_written() {
         }
     }
     // The other way round: what the consumer and the webhook function count is watched, or need not be.
-    let watched: BTreeSet<String> = alarms(&template)
+    let watched: BTreeSet<String> = alarms(template)
         .values()
         .flat_map(|alarm| watched(alarm))
         .filter(|s| s.0 == NAMESPACE)
@@ -231,7 +227,7 @@ fn every_alarm_watches_a_series_that_is_written() {
         ]
     );
     // Sightings are words of the code.
-    let sightings: BTreeSet<String> = alarms(&template)
+    let sightings: BTreeSet<String> = alarms(template)
         .values()
         .flat_map(|alarm| self::watched(alarm))
         .flat_map(|(_, _, dimensions)| dimensions)
@@ -262,7 +258,7 @@ fn every_alarm_is_told_means_something_and_stands_in_the_runbook() {
         assert!(sections.insert(anchor(heading), text).is_none(), "{heading} stands there twice");
     }
     let mut slugs = BTreeSet::new();
-    for (name, alarm) in alarms(&template) {
+    for (name, alarm) in alarms(template) {
         let alarm_name = resolved(&alarm["AlarmName"]);
         let slug = alarm_name.strip_prefix("stack-").unwrap();
         assert!(slugs.insert(slug.to_owned()), "{slug} twice");
@@ -301,7 +297,7 @@ fn every_alarm_is_told_means_something_and_stands_in_the_runbook() {
 #[test]
 fn the_dashboard_shows_every_metric_that_is_written_and_every_alarm() {
     let template = template();
-    let (body, series) = dashboard(&template);
+    let (body, series) = dashboard(template);
     let widgets = body["widgets"].as_array().unwrap();
     assert_eq!((&widgets[0]["type"], &widgets[0]["y"]), (&json!("alarm"), &json!(0)), "alarms come first");
     let shown: BTreeSet<&str> = widgets[0]["properties"]["alarms"]
@@ -311,7 +307,7 @@ fn the_dashboard_shows_every_metric_that_is_written_and_every_alarm() {
         .map(|arn| arn.as_str().unwrap().rsplit(':').next().unwrap())
         .collect();
     let names: BTreeSet<String> =
-        alarms(&template).values().map(|alarm| resolved(&alarm["AlarmName"])).collect();
+        alarms(template).values().map(|alarm| resolved(&alarm["AlarmName"])).collect();
     assert_eq!(shown, names.iter().map(String::as_str).collect());
     let written = written();
     for (space, name, dimensions) in series.iter().filter(|series| series.0 == NAMESPACE) {
@@ -322,7 +318,7 @@ fn the_dashboard_shows_every_metric_that_is_written_and_every_alarm() {
     for metric in Metric::ALL {
         assert!(graphed.contains(metric.name()), "{metric:?} is not shown");
     }
-    for alarm in alarms(&template).values() {
+    for alarm in alarms(template).values() {
         assert!(
             watched(alarm).iter().all(|series| graphed.contains(series.1.as_str())),
             "an alarm's cause is not shown: {alarm}"

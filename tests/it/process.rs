@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -14,9 +14,8 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use smile_cli::template;
 
-use crate::support::{built_by_sam, it_dir};
+use crate::binaries;
 
 /// An answer of AWS: status and body.
 pub(crate) type Answer = (u16, Vec<u8>);
@@ -35,29 +34,6 @@ pub(crate) struct Running {
 struct Work {
     events: Mutex<VecDeque<Value>>,
     answers: Mutex<Vec<Value>>,
-}
-
-/// Builds the binaries once. Without --package, so that cargo shares what is built for the rest.
-fn binary(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    if let Some(folder) = built_by_sam() {
-        let template = template::load(it_dir().join("../../infra/template.yaml")).unwrap();
-        let function = template::functions(&template).into_iter().find(|function| function.binary == name);
-        return function.unwrap().artefact(&folder);
-    }
-    let folder = BUILT.get_or_init(|| {
-        let functions =
-            ["webhook", "consumer", "register", "callback", "link", "query", "publish", "live", "push"];
-        let build: Vec<&str> = ["build", "--locked", "--quiet"]
-            .into_iter()
-            .chain(functions.into_iter().flat_map(|name| ["--bin", name]))
-            .collect();
-        let root = it_dir().join("../..");
-        assert!(Command::new(env!("CARGO")).current_dir(root).args(build).status().unwrap().success());
-        // target/debug/deps/it-…
-        std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
-    });
-    folder.join(name)
 }
 
 impl Running {
@@ -84,7 +60,7 @@ impl Running {
         });
         let log = dir.join(format!("{function}.log"));
         let file = std::fs::File::create(&log).unwrap();
-        let child = Command::new(binary(function))
+        let child = Command::new(binaries::function(function))
             .env_clear()
             .envs(variables.iter().copied())
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
@@ -169,6 +145,9 @@ async fn answer(
             .header("lambda-runtime-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1");
         return built(response, event.to_string().into_bytes());
     }
-    work.answers.lock().unwrap().push(serde_json::from_slice(&body).unwrap_or(Value::Null));
+    // Only answers to invocations. Requests to AWS without `x-amz-target` also arrive here.
+    if path.contains("/invocation/") {
+        work.answers.lock().unwrap().push(serde_json::from_slice(&body).unwrap_or(Value::Null));
+    }
     built(Response::builder().status(202), Vec::new())
 }

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::support::it_dir;
+use crate::support::{it_dir, template};
 
-/// `samconfig.toml` by section: the lines of each, without comments.
-fn samconfig() -> BTreeMap<String, Vec<String>> {
-    let text = std::fs::read_to_string(it_dir().join("../../samconfig.toml")).unwrap();
+/// A TOML file of the project's root by section: the lines of each, without comments.
+fn sections(file: &str) -> BTreeMap<String, Vec<String>> {
+    let text = std::fs::read_to_string(it_dir().join("../..").join(file)).unwrap();
     let mut sections: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut section = String::new();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match line.strip_prefix('[') {
-            Some(name) => section = String::from(name.strip_suffix(".parameters]").unwrap()),
+            Some(name) => section = String::from(name.strip_suffix(']').unwrap()),
             None => sections.entry(section.clone()).or_default().push(line.to_owned()),
         }
     }
@@ -28,11 +28,11 @@ fn overrides(section: &[String]) -> Option<BTreeMap<String, String>> {
 
 #[test]
 fn sam_builds_from_the_source_deploys_what_it_has_built_and_keeps_environments_apart() {
-    let template = smile_cli::template::load(it_dir().join("../../infra/template.yaml")).unwrap();
-    let config = samconfig();
+    let template = template();
+    let config = sections("samconfig.toml");
     let mut stacks = BTreeMap::new();
     for environment in ["default", "sandbox", "production", "local"] {
-        let section = |command: &str| &config[&format!("{environment}.{command}")];
+        let section = |command: &str| &config[&format!("{environment}.{command}.parameters")];
         // Under deploy it would ship the source, and under global it would be under deploy.
         let source = "template_file = \"infra/template.yaml\"".to_owned();
         for (command, is_source) in

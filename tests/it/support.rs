@@ -1,10 +1,11 @@
 //! What the tests share.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::event::EventType;
 use shared::table::{Quarantined, Table};
 
@@ -13,11 +14,25 @@ pub(crate) fn it_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folder that `sam build` has filled, when its artefacts are to be tested and not what cargo builds:
-/// the variable `SMILE_TEST_BUILT`, from the project's root on.
-#[expect(clippy::disallowed_methods, reason = "the tests' one variable")]
-pub(crate) fn built_by_sam() -> Option<PathBuf> {
-    std::env::var_os("SMILE_TEST_BUILT").map(|folder| it_dir().join("../..").join(folder))
+/// The project's template. Read once: it takes a good part of a second.
+pub(crate) fn template() -> &'static Value {
+    static TEMPLATE: LazyLock<Value> =
+        LazyLock::new(|| smile_cli::template::load(it_dir().join("../../infra/template.yaml")).unwrap());
+    &TEMPLATE
+}
+
+/// Returns `few` times the variable `SMILE_TEST_CASES` (1 unless it is set): the number of cases that a test runs.
+#[expect(clippy::disallowed_methods, reason = "the tests' own variable")]
+pub(crate) fn cases(few: usize) -> usize {
+    static TIMES: LazyLock<usize> = LazyLock::new(|| {
+        let times = std::env::var("SMILE_TEST_CASES").unwrap_or_else(|_| "1".to_owned());
+        times
+            .parse()
+            .ok()
+            .filter(|times| *times > 0)
+            .expect("SMILE_TEST_CASES must be a whole number from 1 on")
+    });
+    few * *TIMES
 }
 
 /// Reads a file that must be there and be right.

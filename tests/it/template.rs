@@ -6,11 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use shared::variables::Variables;
 
-use crate::support::it_dir;
-
-fn template() -> Value {
-    smile_cli::template::load(it_dir().join("../../infra/template.yaml")).unwrap()
-}
+use crate::support::{it_dir, template};
 
 fn of_type<'a>(template: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
     template["Resources"]
@@ -33,7 +29,7 @@ fn seconds(value: &Value) -> u64 {
 #[test]
 fn functions_are_given_the_variables_that_they_read() {
     let template = template();
-    let functions = of_type(&template, "AWS::Serverless::Function");
+    let functions = of_type(template, "AWS::Serverless::Function");
     let given = |function: &str| {
         names(&functions[function]["Environment"]["Variables"]).into_iter().collect::<Vec<_>>()
     };
@@ -95,7 +91,7 @@ fn cargo_lambda_watch_serves_the_routes_of_the_api() {
     let metadata: Value = serde_json::from_slice(&cargo.stdout).unwrap();
     let router: BTreeMap<String, String> =
         serde_json::from_value(metadata["metadata"]["lambda"]["watch"]["router"].clone()).unwrap();
-    assert_eq!(router, routes(&template()));
+    assert_eq!(router, routes(template()));
     assert!(router.contains_key("/v1/webhooks/smile"));
 }
 
@@ -123,7 +119,7 @@ fn the_defaults_and_bounds_of_parameters_are_those_of_the_code() {
             && !days(seconds(&least) - 1)
             && !days(seconds(&most) + 1)
     );
-    let secrets = of_type(&template, "AWS::SecretsManager::Secret");
+    let secrets = of_type(template, "AWS::SecretsManager::Secret");
     assert_eq!(secrets.keys().copied().collect::<Vec<_>>(), ["SessionSecret", "WebhookSecret"]);
     for (name, secret) in secrets {
         let generated = &secret["GenerateSecretString"];
@@ -193,7 +189,7 @@ fn the_parameters_of_links_and_callbacks_are_those_of_the_code() {
 fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
     const IF_JWT: &str = "ByJwt";
     let template = template();
-    let integrations = of_type(&template, "AWS::ApiGatewayV2::Integration");
+    let integrations = of_type(template, "AWS::ApiGatewayV2::Integration");
     let function = |route: &Value| {
         let target = route["Target"]["Fn::Sub"].as_str().unwrap();
         let name = target.strip_prefix("integrations/${").unwrap().strip_suffix('}').unwrap();
@@ -210,7 +206,7 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
     };
     let mut served = BTreeMap::new();
     let mut routes = BTreeMap::new();
-    for (name, route) in of_type(&template, "AWS::ApiGatewayV2::Route") {
+    for (name, route) in of_type(template, "AWS::ApiGatewayV2::Route") {
         let (key, api) = (route["RouteKey"].as_str().unwrap(), route["ApiId"]["Ref"].as_str().unwrap());
         let function = function(route);
         match key.split_once(' ') {
@@ -282,14 +278,14 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
         .collect();
     assert_eq!(watched, served);
     // No API answers preflights by itself: which origins may send is the function's to say.
-    for (name, api) in of_type(&template, "AWS::ApiGatewayV2::Api") {
+    for (name, api) in of_type(template, "AWS::ApiGatewayV2::Api") {
         assert!(api.get("CorsConfiguration").is_none(), "{name}");
     }
-    let authorizer = of_type(&template, "AWS::ApiGatewayV2::Authorizer")["BackendAuthorizer"];
+    let authorizer = of_type(template, "AWS::ApiGatewayV2::Authorizer")["BackendAuthorizer"];
     assert_eq!(authorizer["JwtConfiguration"]["Issuer"], json!({ "Ref": "JwtIssuer" }));
     let outputs = &template["Outputs"];
     let variables =
-        &of_type(&template, "AWS::Serverless::Function")["LinkFunction"]["Environment"]["Variables"];
+        &of_type(template, "AWS::Serverless::Function")["LinkFunction"]["Environment"]["Variables"];
     for (output, variable) in
         [("CallbackUrl", "CALLBACK_URL"), ("LiveUrl", "LIVE_URL"), ("ScriptUrl", "SCRIPT_URL")]
     {
@@ -300,18 +296,18 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
 #[test]
 fn browsers_use_up_nothing_of_the_webhooks() {
     let template = template();
-    let stages = of_type(&template, "AWS::ApiGatewayV2::Stage");
+    let stages = of_type(template, "AWS::ApiGatewayV2::Stage");
     let rate = |stage: &str| stages[stage]["DefaultRouteSettings"]["ThrottlingRateLimit"].clone();
     assert_eq!(rate("WebhookStage"), json!({ "Ref": "ThrottleRate" }));
     assert_eq!(rate("CallbackStage"), json!({ "Ref": "CallbackThrottleRate" }));
     assert_eq!(rate("LiveStage"), json!({ "Ref": "LiveThrottleRate" }));
-    let source = of_type(&template, "AWS::Lambda::EventSourceMapping")["CallbackEventSource"];
+    let source = of_type(template, "AWS::Lambda::EventSourceMapping")["CallbackEventSource"];
     let concurrency = &source["ScalingConfig"]["MaximumConcurrency"]["Fn::If"];
     assert_eq!(*concurrency, json!(["OnAws", { "Ref": "CallbackConcurrency" }, 2]));
     assert_eq!(source["FunctionName"], json!({ "Ref": "ConsumerFunction.Alias" }));
     assert_eq!(source["EventSourceArn"], json!({ "Fn::GetAtt": ["CallbackQueue", "Arn"] }));
     // The consumer believes the queue's ARN, not what a message says of itself.
-    let consumer = of_type(&template, "AWS::Serverless::Function")["ConsumerFunction"];
+    let consumer = of_type(template, "AWS::Serverless::Function")["ConsumerFunction"];
     assert_eq!(
         consumer["Environment"]["Variables"]["CALLBACK_QUEUE_ARN"],
         json!({ "Fn::If": ["KnowsSmile", { "Fn::GetAtt": ["CallbackQueue", "Arn"] }, ""] })
@@ -321,7 +317,7 @@ fn browsers_use_up_nothing_of_the_webhooks() {
 #[test]
 fn time_outs_end_inside_each_other() {
     let template = template();
-    let functions = of_type(&template, "AWS::Serverless::Function");
+    let functions = of_type(template, "AWS::Serverless::Function");
     let time_out = |function: &str| seconds(&functions[function]["Timeout"]);
     assert!(2 * webhook::PATIENCE.operation.as_secs() < time_out("WebhookFunction"));
     assert!(consumer::batch::PATIENCE.as_secs() < time_out("ConsumerFunction"));
@@ -330,13 +326,13 @@ fn time_outs_end_inside_each_other() {
     assert!(query::WITHIN.as_secs() < time_out("QueryFunction"));
     assert!((live::CALLS * live::PATIENCE.operation).as_secs() < time_out("LiveFunction"));
     assert!((push::CALLS * push::PATIENCE.operation).as_secs() < time_out("PushFunction"));
-    for (name, integration) in of_type(&template, "AWS::ApiGatewayV2::Integration") {
+    for (name, integration) in of_type(template, "AWS::ApiGatewayV2::Integration") {
         let function = function_of(integration);
         let waited = seconds(&integration["TimeoutInMillis"]);
         // API Gateway takes 30 seconds at most for an HTTP API.
         assert!(waited > 1000 * time_out(function) && waited <= 30_000, "{name}");
     }
-    let queues = of_type(&template, "AWS::SQS::Queue");
+    let queues = of_type(template, "AWS::SQS::Queue");
     for (queue, function) in [
         ("WebhookQueue", "ConsumerFunction"),
         ("CallbackQueue", "ConsumerFunction"),
@@ -357,7 +353,7 @@ fn the_registration_is_of_this_stack_and_is_not_waited_for_for_ever() {
     }
     assert_eq!(properties["Url"], template["Outputs"]["WebhookUrl"]["Value"]);
     assert_eq!(properties["Name"], json!({ "Ref": "AWS::StackName" }));
-    let function = of_type(&template, "AWS::Serverless::Function")["RegisterFunction"];
+    let function = of_type(template, "AWS::Serverless::Function")["RegisterFunction"];
     let (waited, time_out) = (seconds(&properties["ServiceTimeout"]), seconds(&function["Timeout"]));
     // Lambda runs a killed one once more after a minute.
     assert!(waited >= 2 * time_out + 60, "{waited}");
@@ -373,7 +369,7 @@ fn the_registration_is_of_this_stack_and_is_not_waited_for_for_ever() {
 #[test]
 fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
     let template = template();
-    let queues = of_type(&template, "AWS::SQS::Queue");
+    let queues = of_type(template, "AWS::SQS::Queue");
     let (dead, live): (Vec<_>, Vec<_>) =
         queues.iter().partition(|(name, _)| name.ends_with("DeadLetterQueue"));
     // What is to be pushed comes by no queue.
@@ -391,7 +387,7 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
         assert_eq!(seconds(&queue["MaximumMessageSize"]), shared::job::MAX_MESSAGE_BYTES as u64, "{name}");
     }
     let mut sources = 0;
-    for (name, function) in of_type(&template, "AWS::Serverless::Function") {
+    for (name, function) in of_type(template, "AWS::Serverless::Function") {
         for event in function["Events"].as_object().into_iter().flat_map(|events| events.values()) {
             sources += 1;
             assert_eq!(event["Type"], "SQS", "{name}");
@@ -399,7 +395,7 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
             assert_eq!(event["Properties"]["BatchSize"], 10, "{name}");
         }
     }
-    for (name, source) in of_type(&template, "AWS::Lambda::EventSourceMapping") {
+    for (name, source) in of_type(template, "AWS::Lambda::EventSourceMapping") {
         sources += 1;
         assert_eq!(source["FunctionResponseTypes"][0], "ReportBatchItemFailures", "{name}");
         let is_stream = name == "PublishStreamSource";
@@ -490,7 +486,7 @@ fn no_value() -> Value {
 #[test]
 fn every_function_may_do_what_it_needs_and_no_more() {
     let template = template();
-    let roles = of_type(&template, "AWS::IAM::Role");
+    let roles = of_type(template, "AWS::IAM::Role");
     assert_eq!(roles.len(), 10);
     let (always, with_key) = may(roles["WebhookRole"]);
     assert_eq!(
@@ -594,7 +590,7 @@ fn every_function_may_do_what_it_needs_and_no_more() {
         ]
     );
     assert!(with_key.is_empty());
-    for function in of_type(&template, "AWS::Serverless::Function").values() {
+    for function in of_type(template, "AWS::Serverless::Function").values() {
         assert!(function.get("Policies").is_none(), "what a function may do stands in its role");
     }
 }
@@ -647,7 +643,7 @@ fn of_live_and_push(roles: &BTreeMap<&str, &Value>) {
 #[test]
 fn pages_hear_what_smile_says_until_all_tries_have_failed() {
     let template = template();
-    let rule = of_type(&template, "AWS::Events::Rule")["PushRule"];
+    let rule = of_type(template, "AWS::Events::Rule")["PushRule"];
     assert_eq!(rule["EventBusName"], json!({ "Ref": "EventBus" }));
     // Not what browsers say, nothing that is nobody's, and no replay.
     assert_eq!(
@@ -663,7 +659,7 @@ fn pages_hear_what_smile_says_until_all_tries_have_failed() {
     assert_eq!(target["Arn"], json!({ "Ref": "PushFunction.Alias" }));
     assert_eq!(target["DeadLetterConfig"]["Arn"], letters);
     assert_eq!(target["RetryPolicy"]["MaximumEventAgeInSeconds"], 3600);
-    let tries = &of_type(&template, "AWS::Serverless::Function")["PushFunction"]["EventInvokeConfig"];
+    let tries = &of_type(template, "AWS::Serverless::Function")["PushFunction"]["EventInvokeConfig"];
     assert_eq!(tries["DestinationConfig"]["OnFailure"], json!({ "Type": "SQS", "Destination": letters }));
     // The most that Lambda makes.
     assert_eq!(
@@ -671,9 +667,9 @@ fn pages_hear_what_smile_says_until_all_tries_have_failed() {
         (&json!(2), &json!(3600))
     );
     // API Gateway's one stage is what page and functions are told.
-    let stage = of_type(&template, "AWS::ApiGatewayV2::Stage")["LiveStage"];
+    let stage = of_type(template, "AWS::ApiGatewayV2::Stage")["LiveStage"];
     assert_eq!(stage["StageName"], "live");
-    let functions = of_type(&template, "AWS::Serverless::Function");
+    let functions = of_type(template, "AWS::Serverless::Function");
     let told = |function: &str| &functions[function]["Environment"]["Variables"]["CONNECTIONS_URL"];
     assert_eq!(told("LiveFunction"), told("PushFunction"));
     let on_aws = &told("PushFunction")["Fn::If"][1];
@@ -720,7 +716,7 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
     let template = template();
     let alias = |function: &str| json!({ "Ref": format!("{function}Function.Alias") });
     let (integrations, permissions) =
-        (of_type(&template, "AWS::ApiGatewayV2::Integration"), of_type(&template, "AWS::Lambda::Permission"));
+        (of_type(template, "AWS::ApiGatewayV2::Integration"), of_type(template, "AWS::Lambda::Permission"));
     for function in ["Webhook", "Callback", "Link", "Query", "Live"] {
         assert_eq!(
             function_of(integrations[&*format!("{function}Integration")]),
@@ -739,7 +735,7 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
         assert!(source.ends_with(&format!(":${{BackendApi}}/*/{routes}")), "{source}");
     }
     // SAM lets an event source in `Events` call the alias; one outside says so itself.
-    let sources = of_type(&template, "AWS::Lambda::EventSourceMapping");
+    let sources = of_type(template, "AWS::Lambda::EventSourceMapping");
     let called = sources.iter().map(|(name, source)| (*name, source["FunctionName"].clone()));
     assert_eq!(
         called.collect::<Vec<_>>(),
@@ -750,7 +746,7 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
         ]
     );
     let parameters = names(&template["Parameters"]);
-    for (name, function) in rolled_out(&template) {
+    for (name, function) in rolled_out(template) {
         assert_eq!(function["AutoPublishAlias"], "live", "{name}");
         assert_eq!(function["AutoPublishAliasAllProperties"], true, "{name}");
         // A parameter that a version holds must stand in the version's description: only its change makes
@@ -760,10 +756,10 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
             held.as_object_mut().unwrap().remove(elsewhere);
         }
         let (mut used, mut described) = (BTreeSet::new(), BTreeSet::new());
-        references(&template, &held, &mut used);
-        references(&template, &function["VersionDescription"], &mut described);
+        references(template, &held, &mut used);
+        references(template, &function["VersionDescription"], &mut described);
         // Stated once for all functions.
-        references(&template, &template["Globals"]["Function"], &mut used);
+        references(template, &template["Globals"]["Function"], &mut used);
         // `Local` is the same for a stack's whole life.
         used.retain(|name| parameters.contains(name.as_str()) && name != "Local");
         described.retain(|name| parameters.contains(name.as_str()));
@@ -774,8 +770,8 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
 #[test]
 fn a_new_version_takes_over_step_by_step_and_an_alarm_takes_it_back() {
     let template = template();
-    let alarms = of_type(&template, "AWS::CloudWatch::Alarm");
-    for (name, function) in rolled_out(&template) {
+    let alarms = of_type(template, "AWS::CloudWatch::Alarm");
+    for (name, function) in rolled_out(template) {
         let rollout = &function["DeploymentPreference"];
         let by = json!({ "Fn::FindInMap": ["StepByStep", { "Ref": "Rollout" }, { "Ref": "Local" }] });
         assert_eq!((&rollout["Enabled"], &rollout["Type"]), (&by, &json!({ "Ref": "Rollout" })), "{name}");
@@ -814,13 +810,13 @@ fn a_key_of_ones_own_is_for_all_that_is_kept() {
         ("AWS::SecretsManager::Secret", "KmsKeyId"),
         ("AWS::Logs::LogGroup", "KmsKeyId"),
     ] {
-        for (name, properties) in of_type(&template, kind) {
+        for (name, properties) in of_type(template, kind) {
             assert_eq!(properties[property], own(no_value()), "{name}");
             kept += 1;
         }
     }
     assert_eq!(kept, 7 + 2 + 12);
-    for (name, queue) in of_type(&template, "AWS::SQS::Queue") {
+    for (name, queue) in of_type(template, "AWS::SQS::Queue") {
         // SQS takes one of the two.
         assert_eq!(queue["SqsManagedSseEnabled"], json!({ "Fn::If": ["OwnKey", false, true] }), "{name}");
     }
@@ -944,7 +940,7 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     let conditions = names(&template["Conditions"]);
     assert_eq!(conditions.len(), 10);
     let mut all = Vec::new();
-    choices(&template, "", &mut all);
+    choices(template, "", &mut all);
     let local: BTreeSet<&str> =
         all.iter().filter(|(condition, _)| condition == "OnAws").map(|(_, path)| path.as_str()).collect();
     assert_eq!(local, OTHERWISE.map(|(path, _)| path).into());
@@ -961,7 +957,7 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
 #[test]
 fn only_tls_reaches_queues_and_topic_and_the_access_log_says_nothing_personal() {
     let template = template();
-    for (name, policy) in of_type(&template, "AWS::SQS::QueuePolicy") {
+    for (name, policy) in of_type(template, "AWS::SQS::QueuePolicy") {
         let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
         if name == "PushDeadLetterQueuePolicy" {
             // The rule has no role: what it cannot hand to Lambda it sends by this.
@@ -975,7 +971,7 @@ fn only_tls_reaches_queues_and_topic_and_the_access_log_says_nothing_personal() 
         assert_eq!(statements[0]["Effect"], "Deny", "{name}");
         assert_eq!(statements[0]["Condition"]["Bool"]["aws:SecureTransport"], "false", "{name}");
     }
-    for (name, policy) in of_type(&template, "AWS::SNS::TopicPolicy") {
+    for (name, policy) in of_type(template, "AWS::SNS::TopicPolicy") {
         let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
         assert_eq!(statements.len(), 2, "{name}");
         assert_eq!(statements[0]["Effect"], "Deny", "{name}");
@@ -985,7 +981,7 @@ fn only_tls_reaches_queues_and_topic_and_the_access_log_says_nothing_personal() 
         let alarms = &statements[1]["Condition"]["ArnLike"]["aws:SourceArn"]["Fn::Sub"];
         assert!(alarms.as_str().unwrap().ends_with("${AWS::AccountId}:alarm:*"), "{name}");
     }
-    for (name, stage) in of_type(&template, "AWS::ApiGatewayV2::Stage") {
+    for (name, stage) in of_type(template, "AWS::ApiGatewayV2::Stage") {
         if name == "LiveStage" {
             // It would need a role in the account's settings.
             assert!(stage.get("AccessLogSettings").is_none());

@@ -22,6 +22,7 @@
 //! | [`sample`] | what it sends |
 //! | [`session`] | `smile session`: the secret that browsers' sessions are signed with |
 //! | [`show`] | `smile show`: what the receiver knows |
+//! | [`sigv4`] | signs requests for services whose SDK crate is not worth its build time |
 //! | [`simulate`] | `smile simulate`: Smile itself, its API and its webhooks; for tests, too |
 //! | [`site`] | a customer's web site to try with: part of `smile dev` |
 //! | [`skew`] | AWS's clock, as its answers tell it |
@@ -52,6 +53,7 @@ pub mod sample;
 pub mod send;
 pub mod session;
 pub mod show;
+pub mod sigv4;
 pub mod simulate;
 pub mod site;
 pub mod skew;

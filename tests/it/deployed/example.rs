@@ -4,30 +4,19 @@
 //! Not its dead letter queue: the local cloud tries no target again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
-use std::process::Command;
 
 use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use serde_json::{Value, json};
-use smile_cli::dev::pack;
+use smile_cli::dev::{BUCKET, LocalS3, pack};
 use smile_cli::template;
 
 use super::{Deployed, sdk, until};
+use crate::binaries::program;
 use crate::support::it_dir;
 
 const STACK: &str = "smile-example";
-
-/// The example's binary, built for this machine. Without --package, so that cargo shares what is built for the rest.
-fn binary(name: &str) -> Vec<u8> {
-    let mut build = Command::new(env!("CARGO"));
-    build.current_dir(it_dir().join("../..")).args(["build", "--locked", "--quiet", "--bin", name]);
-    assert!(build.status().unwrap().success());
-    // target/debug/deps/it-…
-    let folder: PathBuf = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
-    std::fs::read(folder.join(name)).unwrap()
-}
 
 impl Deployed {
     /// Deploys the example as its README says, but for what SAM does on this side; gives the stack's outputs.
@@ -36,11 +25,9 @@ impl Deployed {
             template::load(it_dir().join("../../infra/examples/task-finished/template.yaml")).unwrap();
         let functions = template::functions(&template);
         let [function] = functions.as_slice() else { panic!("{functions:?}") };
-        let code = pack(&binary(&function.binary)).unwrap();
-        let s3 = aws_sdk_s3::config::Builder::from(&sdk(self.stack())).force_path_style(true).build();
-        let put = aws_sdk_s3::Client::from_conf(s3).put_object().bucket("smile-dev").key("example.zip");
-        put.body(code.into()).send().await.unwrap();
-        template::set_code(&mut template, function, "smile-dev", "example.zip");
+        let code = pack(&std::fs::read(program(&function.binary)).unwrap()).unwrap();
+        LocalS3::of_stack(self.stack()).put("example.zip", code).await.unwrap();
+        template::set_code(&mut template, function, BUCKET, "example.zip");
         let url = self.stack().back_end_url().unwrap().trim_end_matches('/').to_owned();
         let parameters = [
             ("BusName", self.stack().outputs["BusName"].as_str()),

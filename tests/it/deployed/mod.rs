@@ -1,7 +1,7 @@
 //! The template deployed to the local cloud, IAM switched on, and the real binaries behind it.
 //!
-//! Each test has a cloud of its own, on a free port: what one breaks, another does not notice. They take
-//! turns, since each needs a machine's worth of processes.
+//! Each test has a cloud of its own, on a free port: what one breaks, another does not notice. They mostly wait, so
+//! several run at once; not all of them, since each has a dozen processes.
 
 mod callback_permissions;
 mod callbacks;
@@ -22,17 +22,24 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use aws_types::SdkConfig;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::aws::{Patience, Settings, config};
 use shared::table::Table;
-use smile_cli::dev::{Beside, LocalCloud, Options};
+use smile_cli::dev::{Beside, LocalCloud, LocalS3, Options};
+use smile_cli::sigv4::Signer;
 use smile_cli::stack::Stack;
-use tokio::sync::{Mutex, MutexGuard};
+use smile_cli::ui::{Progress, say};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
+use crate::binaries::functions;
 use crate::receiver::signature;
-use crate::support::{built_by_sam, it_dir};
+use crate::support::it_dir;
 
-static TURN: Mutex<()> = Mutex::const_new(());
+/// How many local clouds run at once.
+static CLOUDS: Semaphore = Semaphore::const_new(3);
+
+/// Whether one of them has started in this run.
+static HAS_STARTED: Mutex<bool> = Mutex::const_new(false);
 
 /// What is polled for takes a second or two; a busy machine needs more.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -45,8 +52,7 @@ struct Deployed {
     secrets: aws_sdk_secretsmanager::Client,
     cloudformation: aws_sdk_cloudformation::Client,
     dynamodb: aws_sdk_dynamodb::Client,
-    logs: aws_sdk_cloudwatchlogs::Client,
-    _turn: MutexGuard<'static, ()>,
+    _permit: SemaphorePermit<'static>,
 }
 
 impl Deployed {
@@ -56,9 +62,10 @@ impl Deployed {
 
     /// The same with Smile, and a customer's web site, beside it.
     async fn beside(name: &str, beside: Beside) -> Self {
-        let turn = TURN.lock().await;
-        let options = Options { beside, built: built_by_sam(), ..Options::new(dir(name)).unwrap() };
-        let cloud = LocalCloud::start(options).await.unwrap();
+        let permit = CLOUDS.acquire().await.unwrap();
+        let binaries = tokio::task::spawn_blocking(functions).await.unwrap();
+        let options = Options { beside, binaries, ..Options::new(dir(name)).unwrap() };
+        let cloud = start(options).await;
         let sdk = sdk(cloud.stack());
         Self {
             table: Table::new(&sdk, &cloud.stack().table),
@@ -66,9 +73,8 @@ impl Deployed {
             secrets: aws_sdk_secretsmanager::Client::new(&sdk),
             cloudformation: aws_sdk_cloudformation::Client::new(&sdk),
             dynamodb: aws_sdk_dynamodb::Client::new(&sdk),
-            logs: aws_sdk_cloudwatchlogs::Client::new(&sdk),
             cloud,
-            _turn: turn,
+            _permit: permit,
         }
     }
 
@@ -91,10 +97,7 @@ impl Deployed {
 
     /// Puts a template where CloudFormation takes one from that is too large for a call.
     async fn template_url(&self, template: String) -> String {
-        let s3 = aws_sdk_s3::config::Builder::from(&sdk(self.stack())).force_path_style(true).build();
-        let put = aws_sdk_s3::Client::from_conf(s3).put_object().bucket("smile-dev").key("changed.json");
-        put.body(template.into_bytes().into()).send().await.unwrap();
-        format!("{}/smile-dev/changed.json", self.stack().aws_endpoint)
+        LocalS3::of_stack(self.stack()).put("changed.json", template.into_bytes()).await.unwrap()
     }
 
     /// The lines that a function has written to its log.
@@ -103,13 +106,46 @@ impl Deployed {
     }
 
     async fn log_at(&self, group: &str) -> Vec<String> {
-        let log = self.logs.filter_log_events().log_group_name(group);
-        let mut pages = log.into_paginator().page_size(1000).send();
         let mut lines = Vec::new();
-        while let Some(page) = pages.next().await {
-            lines.extend(page.unwrap().events().iter().filter_map(|event| event.message.clone()));
+        let mut next = Value::Null;
+        loop {
+            let mut asked = json!({ "logGroupName": group, "limit": 1000 });
+            if !next.is_null() {
+                asked["nextToken"] = next;
+            }
+            let mut page = self.aws("logs", "Logs_20140328.FilterLogEvents", asked).await;
+            let events = page["events"].as_array().into_iter().flatten();
+            lines.extend(events.filter_map(|event| event["message"].as_str().map(str::to_owned)));
+            next = page["nextToken"].take();
+            if next.is_null() {
+                return lines;
+            }
         }
-        lines
+    }
+
+    /// Calls an AWS service without an SDK crate. Panics unless the status is 200.
+    async fn aws(&self, service: &str, target: &str, asked: Value) -> Value {
+        let headers = [("x-amz-target", target), ("content-type", "application/x-amz-json-1.1")];
+        let url = format!("{}/", self.stack().aws_endpoint);
+        let (status, _, answer) = self.ask_signed(service, "POST", url, &headers, asked.to_string()).await;
+        assert_eq!(status, 200, "{target}: {answer}");
+        answer
+    }
+
+    /// Sends a request with a signature (SigV4).
+    async fn ask_signed(
+        &self,
+        service: &str,
+        method: &'static str,
+        url: String,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> (u16, http::HeaderMap, Value) {
+        #[expect(clippy::disallowed_methods, reason = "the local cloud has the real time, too")]
+        let now = jiff::Timestamp::now();
+        let request = http::Request::builder().method(method).uri(url);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        answer(Signer::of_stack(self.stack()).sign(service, request.body(body).unwrap(), now).unwrap()).await
     }
 
     /// Posts a body with whatever headers; gives the status and the answer's body.
@@ -138,6 +174,21 @@ impl Deployed {
         let signature = signature(&self.stack().webhook_secret, body);
         self.post(body, &[("smile-signature", &signature)]).await
     }
+}
+
+/// Starts a local cloud. The first one may install Python packages, and says so; the others wait for it.
+async fn start(options: Options) -> LocalCloud {
+    let mut has_started = HAS_STARTED.lock().await;
+    if *has_started {
+        drop(has_started);
+        return LocalCloud::start(options).await.unwrap();
+    }
+    say(
+        "Starting the first local cloud; a new machine takes a minute to install its Python packages (90 MB)",
+    );
+    let cloud = LocalCloud::start(Options { progress: Progress::Lines, ..options }).await.unwrap();
+    *has_started = true;
+    cloud
 }
 
 /// A directory that no other run uses. What a killed run left is removed.
@@ -171,14 +222,18 @@ async fn ask(
     headers: Vec<(impl AsRef<str> + Send + 'static, String)>,
     body: String,
 ) -> (u16, http::HeaderMap, Value) {
+    let mut request = http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(name.as_ref(), value);
+    }
+    answer(request.body(body).unwrap()).await
+}
+
+async fn answer(request: http::Request<String>) -> (u16, http::HeaderMap, Value) {
     tokio::task::spawn_blocking(move || {
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent: ureq::Agent = config.timeout_global(Some(Duration::from_mins(1))).build().into();
-        let mut request = http::Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(name.as_ref(), value);
-        }
-        let mut answer = agent.run(request.body(body).unwrap()).unwrap();
+        let mut answer = agent.run(request).unwrap();
         let text = answer.body_mut().read_to_string().unwrap();
         let json = serde_json::from_str(&text).unwrap_or(Value::String(text));
         (answer.status().as_u16(), answer.headers().clone(), json)

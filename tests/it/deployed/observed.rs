@@ -14,6 +14,7 @@ use super::{Deployed, until};
 use crate::observability::check_metric_line;
 use crate::personal::{self, event, every_line_is_json_with_known_fields, found};
 use crate::receiver::signature;
+use crate::support::template;
 
 /// Alarms whose metric does not move here, and why.
 const NOT_SHOWN: [(&str, &str); 18] = [
@@ -124,8 +125,6 @@ async fn every_cause_moves_its_metric_and_nothing_personal_is_told() {
     assert_eq!(seen, expected);
     let resources =
         deployed.cloudformation.describe_stack_resources().stack_name("smile").send().await.unwrap();
-    let template =
-        smile_cli::template::load(crate::support::it_dir().join("../../infra/template.yaml")).unwrap();
     let mut alarms = 0;
     for resource in resources.stack_resources() {
         if resource.resource_type() != Some("AWS::CloudWatch::Alarm") {
@@ -140,7 +139,7 @@ async fn every_cause_moves_its_metric_and_nothing_personal_is_told() {
             "{name}"
         );
         alarms += 1;
-        let watches = template["Resources"][name]["Properties"]["MetricName"].as_str().unwrap();
+        let watches = template()["Resources"][name]["Properties"]["MetricName"].as_str().unwrap();
         let moved = seen.iter().any(|metric| metric.name() == watches);
         let excused = NOT_SHOWN.iter().any(|(other, _)| *other == name);
         assert!(moved != excused, "{name}");

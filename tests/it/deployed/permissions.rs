@@ -8,11 +8,10 @@ use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use shared::id::EventId;
-use smile_cli::template;
 
 use super::{Deployed, until};
 use crate::receiver::signature;
-use crate::support::{it_dir, quarantined_on};
+use crate::support::{quarantined_on, template};
 
 /// The roles of functions.
 const ROLES: [&str; 9] = [
@@ -41,9 +40,9 @@ impl Deployed {
     /// The template as it is deployed, without these statements of roles: role and `Sid` of each.
     pub(super) async fn without(&self, statements: impl IntoIterator<Item = (&str, &str)>) -> String {
         let deployed = self.cloudformation.get_template().stack_name("smile").send().await.unwrap();
-        let mut template: Value = serde_json::from_str(deployed.template_body().unwrap()).unwrap();
         // Every statement is back, but for these.
-        let whole = template::load(it_dir().join("../../infra/template.yaml")).unwrap();
+        let whole = template();
+        let mut template: Value = serde_json::from_str(deployed.template_body().unwrap()).unwrap();
         for role in ROLES {
             template["Resources"][role] = whole["Resources"][role].clone();
         }
@@ -96,6 +95,12 @@ impl Deployed {
         until(id, async || self.is_stored(id).await.then_some(())).await;
     }
 
+    /// Waits until the consumer has given a message back to its queue more often than `before`.
+    pub(super) async fn gives_back(&self, before: usize) {
+        until("the consumer to give it back", async || (self.given_back().await > before).then_some(()))
+            .await;
+    }
+
     pub(super) async fn dead_letters(&self) -> usize {
         let attributes = self.sqs.get_queue_attributes().queue_url(&self.stack().dlq_url);
         let attributes =
@@ -133,16 +138,19 @@ async fn a_statement_taken_away_breaks_what_it_should_and_mended_all_comes_again
     // Without the index, only what is about an account of an unknown user waits.
     deployed.update(Some(("ConsumerRole", "Index")), &[("WebhookMemory", "258")]).await;
     assert_eq!(deployed.send(&event("et-3", &owned())).await.0, 200);
+    let before = deployed.given_back().await;
     assert_eq!(deployed.send(&event("et-4", &json!({ "accountId": "a-1" }))).await.0, 200);
     deployed.stored("et-3").await;
+    deployed.gives_back(before).await;
     assert!(!deployed.is_stored("et-4").await);
     deployed.update(None, &[("WebhookMemory", "258")]).await;
     deployed.stored("et-4").await;
 
     // Without the table, everything waits, and comes again when the table is back.
     deployed.update(Some(("ConsumerRole", "Table")), &[("WebhookMemory", "258")]).await;
+    let before = deployed.given_back().await;
     assert_eq!(deployed.send(&event("et-5", &owned())).await.0, 200);
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    deployed.gives_back(before).await;
     assert!(!deployed.is_stored("et-5").await);
     deployed.update(None, &[("WebhookMemory", "258")]).await;
     deployed.stored("et-5").await;

@@ -1,11 +1,6 @@
 //! The read API on the deployed template, without Smile's API: a system asks with a request signed as every AWS
 //! request is (SigV4), and is told what webhooks have brought.
 
-use std::time::{Duration, SystemTime};
-
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use serde_json::{Value, json};
 
 use super::{Deployed, ask, until};
@@ -16,13 +11,11 @@ type Answer = (u16, http::HeaderMap, Value);
 /// A customer's system.
 struct System<'a> {
     deployed: &'a Deployed,
-    credentials: Credentials,
 }
 
 impl<'a> System<'a> {
     fn new(deployed: &'a Deployed) -> Self {
-        let (id, key) = (&deployed.stack().access_key_id, &deployed.stack().secret_access_key);
-        Self { deployed, credentials: Credentials::new(id, key, None, None, "local cloud") }
+        Self { deployed }
     }
 
     fn url(&self, path: &str) -> String {
@@ -34,35 +27,7 @@ impl<'a> System<'a> {
     }
 
     async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        self.signed("execute-api", "GET", self.url(path), headers, String::new()).await
-    }
-
-    async fn signed(
-        &self,
-        service: &str,
-        method: &'static str,
-        url: String,
-        headers: &[(&str, &str)],
-        body: String,
-    ) -> Answer {
-        #[expect(clippy::disallowed_methods, reason = "the local cloud has the real time, too")]
-        let now = jiff::Timestamp::now();
-        let identity = self.credentials.clone().into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.deployed.stack().region)
-            .name(service)
-            .time(SystemTime::UNIX_EPOCH + Duration::try_from(now.as_duration()).unwrap())
-            .settings(SigningSettings::default())
-            .build()
-            .unwrap()
-            .into();
-        let signable = SignableBody::Bytes(body.as_bytes());
-        let request = SignableRequest::new(method, &url, headers.iter().copied(), signable).unwrap();
-        let (signed, _) = sign(request, &params).unwrap().into_parts();
-        let all = headers.iter().copied().chain(signed.headers());
-        let all = all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        ask(method, url, all, body).await
+        self.deployed.ask_signed("execute-api", "GET", self.url(path), headers, String::new()).await
     }
 
     /// Asks with a JWT.
@@ -73,12 +38,7 @@ impl<'a> System<'a> {
 
     async fn cognito(&self, call: &str, asked: Value) -> Value {
         let target = format!("AWSCognitoIdentityProviderService.{call}");
-        let headers = [("x-amz-target", target.as_str()), ("content-type", "application/x-amz-json-1.1")];
-        let endpoint = format!("{}/", self.deployed.stack().aws_endpoint);
-        let (status, _, answer) =
-            self.signed("cognito-idp", "POST", endpoint, &headers, asked.to_string()).await;
-        assert_eq!(status, 200, "{call}: {answer}");
-        answer
+        self.deployed.aws("cognito-idp", &target, asked).await
     }
 
     /// The problem in an answer that must be one: its status and its code.

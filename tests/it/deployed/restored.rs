@@ -13,7 +13,7 @@ use shared::table::Table;
 use super::way::smile;
 use super::{Deployed, sdk, until};
 use crate::histories::view;
-use crate::support::it_dir;
+use crate::support::template;
 
 const RESTORED: &str = "smile-restored";
 
@@ -38,8 +38,7 @@ fn keys(schema: &Value) -> Vec<KeySchemaElement> {
 impl Deployed {
     /// What a restore leaves: the table with its indexes and items, and nothing else.
     async fn restore(&self) {
-        let template = smile_cli::template::load(it_dir().join("../../infra/template.yaml")).unwrap();
-        let table = &template["Resources"]["Table"]["Properties"];
+        let table = &template()["Resources"]["Table"]["Properties"];
         let texts = |list: &Value| -> Option<Vec<String>> {
             Some(list.as_array()?.iter().map(|text| text.as_str().unwrap().to_owned()).collect())
         };

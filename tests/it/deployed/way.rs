@@ -8,6 +8,7 @@ use shared::state::view::StateView;
 use smile_cli::sample::{Ids, body, life};
 
 use super::{Deployed, until};
+use crate::binaries::program;
 use crate::histories::{fold, view};
 use crate::receiver::signature;
 use crate::support::it_dir;
@@ -65,9 +66,8 @@ async fn a_whole_life_ends_in_the_right_state(deployed: &Deployed) {
 
 /// Runs the `smile` command against this cloud.
 pub(super) fn smile(deployed: &Deployed, arguments: &[&str]) -> (bool, String, String) {
-    let output = Command::new(env!("CARGO"))
+    let output = Command::new(program("smile"))
         .current_dir(it_dir().join("../.."))
-        .args(["run", "--locked", "--quiet", "--bin", "smile", "--"])
         .args(arguments)
         .arg("--dir")
         .arg(deployed.cloud.dir())

@@ -97,7 +97,7 @@ impl Aws {
         let fault = (self.plan.lock().unwrap())(&target);
         let (status, answer) = self.state().take(&target, &body, fault);
         if matches!(fault, Fault::Silence { .. }) {
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
         }
         Ok(Response::builder().status(status).body(Full::new(Bytes::from(answer.to_string()))).unwrap())
     }

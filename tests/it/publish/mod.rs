@@ -33,8 +33,8 @@ const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1";
 /// The function's, but for its time: what is injected here must not be waited for.
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(1),
-    attempt: Duration::from_millis(500),
-    operation: Duration::from_millis(1200),
+    attempt: Duration::from_secs(2),
+    operation: Duration::from_secs(5),
     attempts: 2,
 };
 

@@ -28,19 +28,12 @@ pub(super) async fn build(
     let names: Vec<&str> = functions.iter().map(|function| function.binary.as_str()).collect();
     let list = names.join(", ");
     let mut step = progress.step(&format!("Building the functions: {list}"));
-    let mut cargo = Command::new(environment::cargo());
-    cargo.current_dir(workspace.root()).args([
-        "build",
-        "--locked",
-        "--message-format=json-render-diagnostics",
-    ]);
+    let mut cargo = Command::from(environment::cargo(workspace));
+    cargo.args(["build", "--locked", "--message-format=json-render-diagnostics"]);
     // Without --package: cargo then chooses the features of dependencies for the whole workspace, and
     // what was built for another member need not be built again.
     for name in names {
         cargo.args(["--bin", name]);
-    }
-    for variable in environment::set_by_cargo() {
-        cargo.env_remove(variable);
     }
     if progress == Progress::Terminal {
         // Cargo writes to a pipe here, and would show neither.
@@ -78,9 +71,14 @@ pub(super) async fn build(
     Ok(binaries)
 }
 
+/// Takes each one's binary from the folder that cargo has filled.
+pub(super) fn by_cargo(folder: &Path, functions: &[Function]) -> BTreeMap<String, PathBuf> {
+    functions.iter().map(|function| (function.binary.clone(), folder.join(&function.binary))).collect()
+}
+
 /// Takes each one's binary from the folder that `sam build` has filled. Whether it is of today's source,
 /// whoever names the folder knows.
-pub(super) fn built(folder: &Path, functions: &[Function]) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+pub(super) fn by_sam(folder: &Path, functions: &[Function]) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let folder = folder.canonicalize().with_context(|| format!("{} is not there", folder.display()))?;
     let binary = |function: &Function| {
         let path = function.artefact(&folder);
@@ -168,11 +166,11 @@ mod tests {
         let path = folder.path().join("aFunction/bootstrap");
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         std::fs::write(&path, "").unwrap();
-        let found = built(folder.path(), &[function("a")]).unwrap();
+        let found = by_sam(folder.path(), &[function("a")]).unwrap();
         assert_eq!(found, BTreeMap::from([("a".to_owned(), path.canonicalize().unwrap())]));
-        let error = built(folder.path(), &[function("a"), function("b")]).unwrap_err().to_string();
+        let error = by_sam(folder.path(), &[function("a"), function("b")]).unwrap_err().to_string();
         assert!(error.ends_with("bFunction/bootstrap is not there: run sam build first"), "{error}");
-        assert!(built(&folder.path().join("nowhere"), &[]).is_err());
+        assert!(by_sam(&folder.path().join("nowhere"), &[]).is_err());
     }
 
     #[tokio::test]

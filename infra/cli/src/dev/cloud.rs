@@ -22,6 +22,17 @@ use crate::workspace::Workspace;
 /// How long the first answer of the webhook may take: its function is started for it.
 const FIRST_ANSWER: Duration = Duration::from_secs(30);
 
+/// Where the functions' binaries come from.
+#[derive(Debug, Clone)]
+pub enum Binaries {
+    /// Cargo builds them for this machine.
+    Build,
+    /// `sam build` has filled this folder.
+    OfSam(PathBuf),
+    /// Cargo has built them into this folder, each by its name.
+    OfCargo(PathBuf),
+}
+
 /// What a local cloud should be like.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -35,9 +46,8 @@ pub struct Options {
     pub parameters: Vec<(String, String)>,
     /// What is played beside it.
     pub beside: Beside,
-    /// The folder that `sam build` has filled, when its artefacts are to run and not what cargo builds for
-    /// this machine.
-    pub built: Option<PathBuf>,
+    /// Where the functions' binaries come from.
+    pub binaries: Binaries,
     /// How progress is told.
     pub progress: Progress,
 }
@@ -51,7 +61,7 @@ impl Options {
             port: 0,
             parameters: Vec::new(),
             beside: Beside::Nothing,
-            built: None,
+            binaries: Binaries::Build,
             progress: Progress::Silent,
         })
     }
@@ -78,7 +88,7 @@ impl std::fmt::Debug for LocalCloud {
 impl LocalCloud {
     /// Starts one and waits until the webhook answers. A failure leaves nothing running.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { workspace, dir, port, parameters, beside, built, progress } = options;
+        let Options { workspace, dir, port, parameters, beside, binaries, progress } = options;
         std::fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
         let dir = dir.canonicalize()?;
         let _starting = process::lock(&dir)?;
@@ -91,9 +101,10 @@ impl LocalCloud {
         let functions = template::functions(&template);
         check(&template, &parameters)?;
         let python = python::prepare(&workspace, &dir, progress).await?;
-        let binaries = match &built {
-            Some(folder) => build::built(folder, &functions)?,
-            None => build::build(&workspace, &functions, progress).await?,
+        let binaries = match &binaries {
+            Binaries::Build => build::build(&workspace, &functions, progress).await?,
+            Binaries::OfSam(folder) => build::by_sam(folder, &functions)?,
+            Binaries::OfCargo(folder) => build::by_cargo(folder, &functions),
         };
 
         let step = progress.step("Starting the local cloud");

@@ -7,20 +7,23 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use aws_sdk_cloudformation::error::DisplayErrorContext;
 use aws_sdk_cloudformation::types::{Capability, OnFailure, Parameter, StackEvent};
-use aws_sdk_s3::primitives::ByteStream;
 use serde_json::{Value, json};
 use shared::aws::{Patience, Settings};
 use shared::smile_api::Credentials;
 
-use super::package;
 use super::process::Access;
+use super::{listen, package};
+use crate::clock;
+use crate::sigv4::Signer;
+use crate::stack::Stack;
 use crate::template::{self, Function};
 use crate::ui::Step;
 
 /// The stack's name, from which the template makes the names of functions and queues.
 pub(crate) const STACK: &str = "smile";
 
-const BUCKET: &str = "smile-dev";
+/// The bucket of the functions' code and of templates.
+pub const BUCKET: &str = "smile-dev";
 
 /// The secret with the credentials of the simulator beside the cloud.
 const CREDENTIALS: &str = "smile-simulator";
@@ -28,14 +31,16 @@ const CREDENTIALS: &str = "smile-simulator";
 /// How long the stack may take. It takes a few seconds; on a busy machine more.
 const DEADLINE: Duration = Duration::from_mins(3);
 
+/// How long one upload may take.
+const UPLOAD: Duration = Duration::from_mins(1);
+
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Clients of the local cloud, and of nothing else: endpoint and credentials are explicit.
 pub(super) struct Deployment {
-    s3: aws_sdk_s3::Client,
+    s3: LocalS3,
     cloudformation: aws_sdk_cloudformation::Client,
     secrets: aws_sdk_secretsmanager::Client,
-    endpoint: String,
 }
 
 impl Deployment {
@@ -49,12 +54,10 @@ impl Deployment {
             attempts: 1,
         };
         let config = shared::aws::config(settings, patience)?;
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
         Ok(Self {
-            s3: aws_sdk_s3::Client::from_conf(s3),
+            s3: LocalS3::new(&endpoint, Signer::new(access.region, access.key_id, &access.secret_key)),
             cloudformation: aws_sdk_cloudformation::Client::new(&config),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
-            endpoint,
         })
     }
 
@@ -66,25 +69,16 @@ impl Deployment {
         binaries: &BTreeMap<String, PathBuf>,
         step: &Step,
     ) -> anyhow::Result<()> {
-        self.s3.create_bucket().bucket(BUCKET).send().await.map_err(|error| {
-            anyhow::anyhow!("the local S3 gave no bucket: {}", DisplayErrorContext(error))
-        })?;
+        self.s3.create_bucket().await?;
         for function in functions {
             step.note(format!("Deploying: uploading {}", function.binary));
             let path = binaries.get(&function.binary).context("a function was not built")?;
             let binary = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
             let code = package::pack(&binary)?;
             let key = format!("{}.zip", function.binary);
-            self.put(&key, code).await?;
+            self.s3.put(&key, code).await?;
             template::set_code(template, function, BUCKET, &key);
         }
-        Ok(())
-    }
-
-    async fn put(&self, key: &str, bytes: Vec<u8>) -> anyhow::Result<()> {
-        self.s3.put_object().bucket(BUCKET).key(key).body(ByteStream::from(bytes)).send().await.map_err(
-            |error| anyhow::anyhow!("the local S3 did not take {key}: {}", DisplayErrorContext(error)),
-        )?;
         Ok(())
     }
 
@@ -97,7 +91,7 @@ impl Deployment {
     ) -> anyhow::Result<(BTreeMap<String, String>, usize)> {
         step.note("Deploying: making the stack".to_owned());
         // Through S3, where a template may be larger than in the call.
-        self.put("template.json", serde_json::to_vec(template)?).await?;
+        let template_url = self.s3.put("template.json", serde_json::to_vec(template)?).await?;
         let parameters = parameters
             .iter()
             .map(|(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build())
@@ -105,7 +99,7 @@ impl Deployment {
         self.cloudformation
             .create_stack()
             .stack_name(STACK)
-            .template_url(format!("{}/{BUCKET}/template.json", self.endpoint))
+            .template_url(template_url)
             .set_parameters(Some(parameters))
             .capabilities(Capability::CapabilityNamedIam)
             .capabilities(Capability::CapabilityAutoExpand)
@@ -183,6 +177,41 @@ impl Deployment {
             .context("the webhook's secret is not JSON")?;
         let current = document["current"].as_str().context("the webhook's secret has no \"current\"")?;
         Ok(current.to_owned())
+    }
+}
+
+/// The local cloud's S3, as far as a deployment needs it.
+pub struct LocalS3 {
+    bucket_url: String,
+    signer: Signer,
+}
+
+impl LocalS3 {
+    fn new(endpoint: &str, signer: Signer) -> Self {
+        Self { bucket_url: format!("{endpoint}/{BUCKET}"), signer }
+    }
+
+    /// The S3 of a running local cloud, whose bucket is there.
+    pub fn of_stack(stack: &Stack) -> Self {
+        Self::new(&stack.aws_endpoint, Signer::of_stack(stack))
+    }
+
+    async fn create_bucket(&self) -> anyhow::Result<()> {
+        self.send(self.bucket_url.clone(), Vec::new()).await.context("the local S3 gave no bucket")
+    }
+
+    /// Stores an object; returns its URL.
+    pub async fn put(&self, key: &str, bytes: Vec<u8>) -> anyhow::Result<String> {
+        let url = format!("{}/{key}", self.bucket_url);
+        let sent = self.send(url.clone(), bytes).await;
+        sent.with_context(|| format!("the local S3 did not take {key}"))?;
+        Ok(url)
+    }
+
+    async fn send(&self, url: String, bytes: Vec<u8>) -> anyhow::Result<()> {
+        let request = self.signer.sign("s3", http::Request::put(url).body(bytes)?, clock::now())?;
+        tokio::task::spawn_blocking(move || listen::agent(UPLOAD).run(request)).await??;
+        Ok(())
     }
 }
 

@@ -1,6 +1,9 @@
 //! What `smile dev` takes from the environment: the one place of this command that reads it.
 
 use std::ffi::{OsStr, OsString};
+use std::process::Command;
+
+use crate::workspace::Workspace;
 
 /// What ministack and the functions that it runs get. Nothing else: real credentials or a profile must
 /// not reach them, nor a proxy that would come between a function and this machine's ports.
@@ -12,9 +15,18 @@ pub(super) fn passed_on() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| PASSED_ON.iter().any(|passed| OsStr::new(passed) == name))
 }
 
-/// Variables that cargo set for us, when it ran us. A cargo that we run would take them for changes,
-/// and build `ring` and others anew.
-pub(super) fn set_by_cargo() -> impl Iterator<Item = OsString> {
+/// A cargo in the project's root: the one that runs us, or the one on the path. It does not see the variables that cargo sets
+/// for a program that it runs: it would take them for changes, and build `ring` and all that depends on it again.
+pub fn cargo(workspace: &Workspace) -> Command {
+    let mut cargo = Command::new(variable("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace.root());
+    for name in set_by_cargo() {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+fn set_by_cargo() -> impl Iterator<Item = OsString> {
     std::env::vars_os().map(|(name, _)| name).filter(|name| {
         let name = name.to_string_lossy();
         let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CFG_", "CARGO_FEATURE_"];
@@ -24,11 +36,6 @@ pub(super) fn set_by_cargo() -> impl Iterator<Item = OsString> {
                 "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR" | "RUST_RECURSION_COUNT"
             )
     })
-}
-
-/// The cargo that runs us, or the one on the path.
-pub(super) fn cargo() -> OsString {
-    variable("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// How this command was called, for the examples that are shown: through cargo's alias or by itself.

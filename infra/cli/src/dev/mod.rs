@@ -40,8 +40,10 @@ use clap::Subcommand;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use self::beside::Beside;
-pub use self::cloud::{LocalCloud, Options};
+pub use self::cloud::{Binaries, LocalCloud, Options};
 pub(crate) use self::deploy::STACK;
+pub use self::deploy::{BUCKET, LocalS3};
+pub use self::environment::cargo;
 pub use self::package::pack;
 use crate::cli::LocalArgs;
 use crate::loopback::origins;
@@ -163,7 +165,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             (site_port, console_port) if args.detach => Beside::Apart { site_port, console_port },
             (site_port, console_port) => Beside::Here { site_port, console_port },
         },
-        built: args.built,
+        binaries: args.built.map_or(Binaries::Build, Binaries::OfSam),
         progress: Progress::of_stderr(),
     };
     // From here on a signal ends this in order, even while it starts.

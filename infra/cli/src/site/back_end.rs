@@ -2,18 +2,15 @@
 //! as every AWS request is (SigV4), and hands them to the page. Smile's API key is not here.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use anyhow::Context;
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::loopback::{Answer, read};
+use crate::sigv4::Signer;
 use crate::simulate::{Clock, Simulator};
 use crate::stack::Stack;
 
@@ -26,8 +23,7 @@ const SERVICE: &str = "execute-api";
 /// Asks for links.
 pub(super) struct BackEnd {
     url: Option<String>,
-    region: String,
-    credentials: Credentials,
+    signer: Signer,
     simulator: Arc<Simulator>,
     clock: Clock,
 }
@@ -41,11 +37,9 @@ struct OfUser {
 
 impl BackEnd {
     pub(super) fn new(stack: &Stack, simulator: Arc<Simulator>, clock: Clock) -> Self {
-        let (id, key) = (stack.access_key_id.as_str(), stack.secret_access_key.as_str());
         Self {
             url: stack.back_end_url().map(|url| url.trim_end_matches('/').to_owned()),
-            region: stack.region.clone(),
-            credentials: Credentials::new(id, key, None, None, "local cloud"),
+            signer: Signer::of_stack(stack),
             simulator,
             clock,
         }
@@ -76,11 +70,11 @@ impl BackEnd {
 
     async fn ask(&self, path: &str, body: String, user: Option<&str>) -> Answer {
         let Some(base) = &self.url else { return self.without_link(user) };
-        let request = match self.signed(&format!("{base}{path}"), &body, self.clock.now()) {
+        let request = match self.signed(&format!("{base}{path}"), body, self.clock.now()) {
             Ok(request) => request,
             Err(error) => return Answer::refusal(500, &format!("{error:#}")),
         };
-        let answered = tokio::task::spawn_blocking(move || post(request, &body)).await;
+        let answered = tokio::task::spawn_blocking(move || post(request)).await;
         match answered.map_err(anyhow::Error::from).and_then(|answer| answer) {
             Ok((status, text)) => Answer::passed_on(status, text),
             Err(error) => Answer::refusal(502, &format!("{base}{path} did not answer: {error:#}")),
@@ -99,31 +93,13 @@ impl BackEnd {
         }
     }
 
-    fn signed(&self, url: &str, body: &str, now: Timestamp) -> anyhow::Result<ureq::http::request::Builder> {
-        let identity = self.credentials.clone().into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(SERVICE)
-            .time(SystemTime::UNIX_EPOCH + Duration::try_from(now.as_duration())?)
-            .settings(SigningSettings::default())
-            .build()
-            .context("the request cannot be signed")?
-            .into();
-        let headers = [("content-type", "application/json")];
-        let signable =
-            SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))
-                .context("the request cannot be signed")?;
-        let (instructions, _) = sign(signable, &params).context("the request cannot be signed")?.into_parts();
-        let mut request = ureq::http::Request::post(url).header("content-type", "application/json");
-        for (name, value) in instructions.headers() {
-            request = request.header(name, value);
-        }
-        Ok(request)
+    fn signed(&self, url: &str, body: String, now: Timestamp) -> anyhow::Result<http::Request<String>> {
+        let request = http::Request::post(url).header("content-type", "application/json").body(body)?;
+        self.signer.sign(SERVICE, request, now)
     }
 }
 
-fn post(request: ureq::http::request::Builder, body: &str) -> anyhow::Result<(u16, String)> {
+fn post(request: http::Request<String>) -> anyhow::Result<(u16, String)> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
@@ -131,7 +107,7 @@ fn post(request: ureq::http::request::Builder, body: &str) -> anyhow::Result<(u1
         .proxy(None)
         .build()
         .into();
-    let mut answer = agent.run(request.body(body.to_owned())?)?;
+    let mut answer = agent.run(request)?;
     Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
 }
 
@@ -147,8 +123,9 @@ mod tests {
         let simulator = Arc::new(Simulator::start(Options::new(clock.clone())).unwrap());
         let back_end = BackEnd::new(&a_stack(), simulator, clock.clone());
         let signed = |body: &str| {
-            let request = back_end.signed("http://127.0.0.1:1/p/v1/links", body, clock.now()).unwrap();
-            request.body(()).unwrap().headers()["authorization"].to_str().unwrap().to_owned()
+            let request =
+                back_end.signed("http://127.0.0.1:1/p/v1/links", body.to_owned(), clock.now()).unwrap();
+            request.headers()["authorization"].to_str().unwrap().to_owned()
         };
         let authorization = signed("{}");
         let scope = "AWS4-HMAC-SHA256 Credential=key/20260301/us-east-1/execute-api/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=";
