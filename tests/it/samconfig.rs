@@ -64,3 +64,16 @@ fn sam_builds_from_the_source_deploys_what_it_has_built_and_keeps_environments_a
     let stacks: BTreeSet<String> = stacks.into_values().collect();
     assert_eq!(stacks.len(), 3, "{stacks:?}");
 }
+
+#[test]
+fn the_functions_for_aws_are_built_without_what_only_tests_or_the_tool_ask_for() {
+    let config = sections("Cargo.toml");
+    let build = &config["workspace.metadata.lambda.build"];
+    assert_eq!(build[..], ["workspace = true", "exclude = [\"it\", \"smile-cli\"]"]);
+    // What is not set here, cargo-lambda sets: a panic would end the process, and with it all messages of a batch.
+    let profile = &config["profile.release"];
+    assert!(profile.contains(&"panic = \"unwind\"".to_owned()), "{profile:?}");
+    for key in ["codegen-units", "lto", "strip"] {
+        assert!(profile.iter().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+    }
+}
