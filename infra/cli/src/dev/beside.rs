@@ -295,6 +295,7 @@ fn tell(line: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dev::listen;
 
     #[test]
     fn a_taken_port_is_told_before_the_work() {
@@ -311,7 +312,8 @@ mod tests {
         }
         drop(taken);
         let beside = Beside::Apart { site_port: port, console_port: free };
-        assert!(beside.prepare().unwrap().is_none(), "and the port is free again");
+        let is_free = || beside.prepare().is_ok_and(|here| here.is_none());
+        assert!(listen::tests::soon(is_free), "and the port is free again");
         assert!(Beside::Nothing.prepare().unwrap().is_none());
     }
 }
