@@ -42,7 +42,7 @@ static CLOUDS: Semaphore = Semaphore::const_new(3);
 static HAS_STARTED: Mutex<bool> = Mutex::const_new(false);
 
 /// What is polled for takes a second or two; a busy machine needs more.
-const DEADLINE: Duration = Duration::from_secs(90);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// A deployed receiver, as Smile and an operator see it.
 struct Deployed {

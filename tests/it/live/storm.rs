@@ -27,7 +27,7 @@ const USERS: usize = 20;
 const TABS: usize = 5;
 /// Of Lambda, for an asynchronous call: the first one, and two more.
 const TRIES: usize = 3;
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// A page, as its user sees it.
 struct Page {

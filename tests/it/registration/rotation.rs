@@ -282,7 +282,7 @@ impl Stream {
         let (pause, scene) = (Arc::clone(&self.pause), Arc::clone(scene));
         let leap = move || {
             let _paused = pause.lock().unwrap();
-            assert!(scene.simulator.wait_until_quiet(Duration::from_secs(30)));
+            assert!(scene.simulator.wait_until_quiet(Duration::from_mins(2)));
             scene.clock.pass(time);
         };
         tokio::task::spawn_blocking(leap).await.unwrap();

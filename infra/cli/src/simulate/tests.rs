@@ -63,7 +63,7 @@ pub(super) fn new_webhook(url: &str) -> NewWebhook {
 }
 
 fn quiet(simulator: &Simulator) {
-    assert!(simulator.wait_until_quiet(Duration::from_secs(20)), "deliveries do not end");
+    assert!(simulator.wait_until_quiet(Duration::from_mins(1)), "deliveries do not end");
 }
 
 /// What a receiver got: the signature and the body.
