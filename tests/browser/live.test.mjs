@@ -13,7 +13,7 @@ const skip = WINK_STACK ? false : 'WINK_STACK is not set: see tests/browser/depl
 const USERS = 20;
 const TABS = 5;
 const WINDOWS = 10;
-const EVENTS = 1000;
+const EVENTS = 250 * Number(process.env.SMILE_TEST_CASES ?? 1);
 const DEADLINE = 120000;
 
 let world, cloud, context;
@@ -171,7 +171,7 @@ test('the plain page of the guide shows the state anew when something has change
   assert.deepEqual(page.errors, []);
 });
 
-test('a hundred pages, a thousand events, and connections that break: who is connected knows of all of its user, and of nobody else', { skip, timeout: 600000 }, async (t) => {
+test('a hundred pages, hundreds of events, and connections that break: who is connected knows of all of its user, and of nobody else', { skip, timeout: 600000 }, async (t) => {
   const users = Array.from({ length: USERS }, () => world.user());
   const windows = [];
   for (let n = 0; n < WINDOWS; n++) windows.push(await open());
@@ -236,8 +236,8 @@ test('a hundred pages, a thousand events, and connections that break: who is con
       `${ended} connections ended, ${closed} closed; ${sum('refreshes')} refreshes, ${sum('told')} changes told`,
   );
   assert.equal(all.length, USERS * TABS);
-  assert.ok(ended > 10 && closed > 10, 'it was a storm');
-  assert.ok(sum('refreshes') > all.length + 10, 'pages came back');
+  assert.ok(ended > 5 && closed > 5, 'it was a storm');
+  assert.ok(sum('refreshes') > all.length + 5, 'pages came back');
   assert.ok(sum('told') > EVENTS, 'pages were told, and did not only read');
   for (const page of windows) assert.deepEqual([page.errors, page.console], [[], []]);
 });
