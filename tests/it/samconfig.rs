@@ -70,7 +70,8 @@ fn the_functions_for_aws_are_built_without_what_only_tests_or_the_tool_ask_for()
     let config = sections("Cargo.toml");
     let build = &config["workspace.metadata.lambda.build"];
     assert_eq!(build[..], ["workspace = true", "exclude = [\"it\", \"smile-cli\"]"]);
-    // What is not set here, cargo-lambda sets: a panic would end the process, and with it all messages of a batch.
+    // cargo-lambda chooses each key that is missing here. Its choice for `panic` ends the process, and with it all messages
+    // of a batch.
     let profile = &config["profile.release"];
     assert!(profile.contains(&"panic = \"unwind\"".to_owned()), "{profile:?}");
     for key in ["codegen-units", "lto", "strip"] {
