@@ -72,7 +72,7 @@ async fn schemathesis_finds_nothing() {
             let of = |status: u16| tally.get(&(operation.path(), status)).copied().unwrap_or_default();
             let is_refused = *operation == Operation::OpenApi || of(400) > 0;
             assert!(
-                of(200) > 10 && of(304) > 0 && is_refused && of(401) > 0 && of(405) > 0,
+                of(200) > 3 && of(304) > 0 && is_refused && of(401) > 0 && of(405) > 0,
                 "{name}: {operation:?}"
             );
         }
@@ -88,20 +88,25 @@ async fn cursor(api: &Api, list: &str) -> String {
 fn config(ids: &[(&str, Vec<&str>)], cursors: &[(&str, String)]) -> String {
     let mut config = String::new();
     let mut operations: BTreeMap<&str, String> = BTreeMap::new();
-    let mut bind = |operation, parameter, dictionary: &str, values: &[&str]| {
+    let mut bind = |operation, parameter, dictionary: &str, values: &[&str], probability: f32| {
         writeln!(config, "[dictionaries.{dictionary}]\nvalues = {}", json!(values)).unwrap();
         let bound = operations.entry(operation).or_default();
         writeln!(
             bound,
-            "parameters.\"{parameter}\" = {{ dictionary = \"{dictionary}\", probability = 0.7 }}"
+            "parameters.\"{parameter}\" = {{ dictionary = \"{dictionary}\", probability = {probability} }}"
         )
         .unwrap();
     };
     for (operation, ids) in ids {
-        bind(operation, "path.id", operation, ids);
+        bind(operation, "path.id", operation, ids, 0.8);
     }
     for (operation, cursor) in cursors {
-        bind(operation, "query.after", &format!("{operation}-after"), &[cursor]);
+        bind(operation, "query.after", &format!("{operation}-after"), &[cursor], 0.7);
+    }
+    // Every tag fits an asterisk, so that 304 does not depend on luck.
+    for path in DOCUMENT["paths"].as_object().unwrap().values() {
+        let id = path["get"]["operationId"].as_str().unwrap();
+        bind(id, "header.If-None-Match", &format!("{id}-tags"), &["*"], 0.3);
     }
     for (operation, bound) in operations {
         write!(config, "[[operations]]\ninclude-operation-id = \"{operation}\"\n{bound}").unwrap();
