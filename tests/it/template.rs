@@ -775,6 +775,8 @@ fn a_new_version_takes_over_step_by_step_and_an_alarm_takes_it_back() {
         let rollout = &function["DeploymentPreference"];
         let by = json!({ "Fn::FindInMap": ["StepByStep", { "Ref": "Rollout" }, { "Ref": "Local" }] });
         assert_eq!((&rollout["Enabled"], &rollout["Type"]), (&by, &json!({ "Ref": "Rollout" })), "{name}");
+        // A function that is left out has no group that names alarms.
+        assert_eq!(rollout["PassthroughCondition"], true, "{name}");
         let watched: Vec<&str> = rollout["Alarms"]
             .as_array()
             .unwrap()
