@@ -749,6 +749,13 @@ fn the_alias_is_what_is_called_and_every_change_reaches_it() {
     for (name, function) in rolled_out(template) {
         assert_eq!(function["AutoPublishAlias"], "live", "{name}");
         assert_eq!(function["AutoPublishAliasAllProperties"], true, "{name}");
+        // After a rollback the same version can be published once more.
+        assert_eq!(function["VersionDeletionPolicy"], "Delete", "{name}");
+        // SAM would make a version of a change of these, and Lambda would refuse it: no version holds them.
+        for unversioned in ["Tags", "ReservedConcurrentExecutions", "RecursiveLoop"] {
+            assert!(function[unversioned].is_null(), "{name}: {unversioned}");
+            assert!(template["Globals"]["Function"][unversioned].is_null(), "{unversioned}");
+        }
         // A parameter that a version holds must stand in the version's description: only its change makes
         // a new version. One that it does not hold must not, or Lambda would refuse to publish the same.
         let mut held = function.clone();
