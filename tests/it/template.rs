@@ -403,9 +403,21 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
         if is_stream {
             // From the horizon, so that nothing is skipped between the table's making and this.
             assert_eq!(source["StartingPosition"], "TRIM_HORIZON");
-            // It is tried until shortly before the stream has no more of it.
+            // It is told of before the stream has no more of it.
             let age = seconds(&source["MaximumRecordAgeInSeconds"]);
-            assert!((3600 * 12..3600 * 24).contains(&age) && source["MaximumRetryAttempts"].is_null());
+            assert!((3600 * 12..3600 * 24).contains(&age));
+            // A record that lets every try time out blocks its shard for two hours at most. The bus is tried for as long.
+            let time_out = seconds(
+                &of_type(template, "AWS::Serverless::Function")["PublishFunction"]["Timeout"],
+            );
+            let blocked = (1 + seconds(&source["MaximumRetryAttempts"])) * time_out;
+            let retry = &queues["PublishRetryQueue"];
+            let tried = seconds(&retry["VisibilityTimeout"])
+                * seconds(&retry["RedrivePolicy"]["maxReceiveCount"]);
+            assert!((3600..=tried).contains(&blocked), "{blocked} s of {tried} s");
+            let letters = json!({ "Fn::GetAtt": ["PublishDeadLetterQueue", "Arn"] });
+            assert_eq!(source["DestinationConfig"]["OnFailure"]["Destination"], letters);
+            assert_eq!(source["BisectBatchOnFunctionError"], true);
             let filter = &source["FilterCriteria"]["Filters"];
             let filter: Value = serde_json::from_str(filter[0]["Pattern"].as_str().unwrap()).unwrap();
             assert_eq!(
