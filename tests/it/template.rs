@@ -590,14 +590,14 @@ fn every_function_may_do_what_it_needs_and_no_more() {
     let (always, with_key) = may(roles["RolloutRole"]);
     let arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}";
     let functions = ["webhook", "consumer", "callback", "link", "query", "publish", "live", "push"];
-    let functions =
+    let aliases =
         functions.map(|function| format!("\"{arn}-{function}\" \"{arn}-{function}:live\"")).join(" ");
+    let versions = functions.map(|function| format!("\"{arn}-{function}:*\"")).join(" ");
     assert_eq!(
         always,
         [
-            format!(
-                "Alias: lambda:GetAlias lambda:GetProvisionedConcurrencyConfig lambda:UpdateAlias on {functions}"
-            ),
+            format!("Alias: lambda:GetAlias lambda:UpdateAlias on {aliases}"),
+            format!("Provisioned: lambda:GetProvisionedConcurrencyConfig on {versions}"),
             "Alarms: cloudwatch:DescribeAlarms on *".to_owned(),
         ]
     );
