@@ -41,7 +41,8 @@ fn sam_builds_from_the_source_deploys_what_it_has_built_and_keeps_environments_a
             let named = section(command).iter().any(|line| line.starts_with("template"));
             assert_eq!((named, section(command).contains(&source)), (is_source, is_source), "{environment}");
         }
-        assert!(section("build").contains(&"beta_features = true".to_owned()), "{environment}");
+        // The pinned SAM builds Rust without it, and it would switch on every other feature that is not released.
+        assert!(!section("build").iter().any(|line| line.starts_with("beta_features")), "{environment}");
         // `sam deploy --guided` writes every parameter under deploy. Both must mean the same processor, and
         // what is not on the local cloud must not take itself for it.
         let told = overrides(section("global")).expect("what build and deploy are told");
