@@ -76,6 +76,10 @@ TEMPLATES = {
             [{"Local": "false"}, {"Local": "true"}],
         ],
     ),
+    "infra/examples/guarded-api/template.yaml": (
+        {"WebhookFunctionName": "smile-receiver-production-webhook"},
+        [[{"AlarmTopicArn": ""}, {"AlarmTopicArn": ARN % ("sns", "smile-receiver-production-alarms")}]],
+    ),
     "infra/examples/task-finished/template.yaml": (
         {
             "BusName": "smile-receiver-production",
@@ -210,7 +214,10 @@ class Stack:
     def named(self, name, place):
         if name in self.pseudo:
             return self.pseudo[name]
-        return self.values[name] if name in self.values else self.physical(name, None, place)
+        if name not in self.values:
+            return self.physical(name, None, place)
+        is_list = self.template["Parameters"][name]["Type"] == "CommaDelimitedList"
+        return self.values[name].split(",") if is_list else self.values[name]
 
     def resolve(self, node, place):
         """The value with all intrinsic functions resolved; None for what is no value."""

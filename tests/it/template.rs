@@ -407,13 +407,12 @@ fn what_fails_comes_again_alone_and_ends_in_a_dead_letter_queue() {
             let age = seconds(&source["MaximumRecordAgeInSeconds"]);
             assert!((3600 * 12..3600 * 24).contains(&age));
             // A record that lets every try time out blocks its shard for two hours at most. The bus is tried for as long.
-            let time_out = seconds(
-                &of_type(template, "AWS::Serverless::Function")["PublishFunction"]["Timeout"],
-            );
+            let time_out =
+                seconds(&of_type(template, "AWS::Serverless::Function")["PublishFunction"]["Timeout"]);
             let blocked = (1 + seconds(&source["MaximumRetryAttempts"])) * time_out;
             let retry = &queues["PublishRetryQueue"];
-            let tried = seconds(&retry["VisibilityTimeout"])
-                * seconds(&retry["RedrivePolicy"]["maxReceiveCount"]);
+            let tried =
+                seconds(&retry["VisibilityTimeout"]) * seconds(&retry["RedrivePolicy"]["maxReceiveCount"]);
             assert!((3600..=tried).contains(&blocked), "{blocked} s of {tried} s");
             let letters = json!({ "Fn::GetAtt": ["PublishDeadLetterQueue", "Arn"] });
             assert_eq!(source["DestinationConfig"]["OnFailure"]["Destination"], letters);

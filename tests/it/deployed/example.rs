@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use serde_json::{Value, json};
@@ -35,30 +34,7 @@ impl Deployed {
             ("BackendApiId", url.rsplit('/').next().unwrap()),
             ("Architecture", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
         ];
-        let parameter = |(name, value): (&str, &str)| {
-            Parameter::builder().parameter_key(name).parameter_value(value).build()
-        };
-        self.cloudformation
-            .create_stack()
-            .stack_name(STACK)
-            .template_url(self.template_url(template.to_string()).await)
-            .set_parameters(Some(parameters.into_iter().map(parameter).collect()))
-            .capabilities(Capability::CapabilityIam)
-            .capabilities(Capability::CapabilityAutoExpand)
-            .send()
-            .await
-            .unwrap();
-        until("the example's stack", async || {
-            let described = self.cloudformation.describe_stacks().stack_name(STACK).send().await.unwrap();
-            let stack = &described.stacks()[0];
-            let status = stack.stack_status().unwrap().as_str();
-            assert!(matches!(status, "CREATE_IN_PROGRESS" | "CREATE_COMPLETE"), "{status}: {stack:?}");
-            let outputs = stack.outputs().iter().map(|output| {
-                (output.output_key().unwrap().to_owned(), output.output_value().unwrap().to_owned())
-            });
-            (status == "CREATE_COMPLETE").then(|| outputs.collect())
-        })
-        .await
+        self.deploy_beside(STACK, &template, &parameters).await
     }
 
     /// What is to be decided, by the event's id.

@@ -6,6 +6,7 @@
 mod callback_permissions;
 mod callbacks;
 mod example;
+mod guarded;
 mod live_permissions;
 mod observed;
 mod operated;
@@ -18,9 +19,11 @@ mod restored;
 mod socket;
 mod way;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_types::SdkConfig;
 use serde_json::{Value, json};
 use shared::aws::{Patience, Settings, config};
@@ -98,6 +101,39 @@ impl Deployed {
     /// Puts a template where CloudFormation takes one from that is too large for a call.
     async fn template_url(&self, template: String) -> String {
         LocalS3::of_stack(self.stack()).put("changed.json", template.into_bytes()).await.unwrap()
+    }
+
+    /// Deploys a stack of its own beside the receiver; gives its outputs.
+    async fn deploy_beside(
+        &self,
+        name: &str,
+        template: &Value,
+        parameters: &[(&str, &str)],
+    ) -> BTreeMap<String, String> {
+        let parameter = |(name, value): &(&str, &str)| {
+            Parameter::builder().parameter_key(*name).parameter_value(*value).build()
+        };
+        self.cloudformation
+            .create_stack()
+            .stack_name(name)
+            .template_url(self.template_url(template.to_string()).await)
+            .set_parameters(Some(parameters.iter().map(parameter).collect()))
+            .capabilities(Capability::CapabilityIam)
+            .capabilities(Capability::CapabilityAutoExpand)
+            .send()
+            .await
+            .unwrap();
+        until(name, async || {
+            let described = self.cloudformation.describe_stacks().stack_name(name).send().await.unwrap();
+            let stack = &described.stacks()[0];
+            let status = stack.stack_status().unwrap().as_str();
+            assert!(matches!(status, "CREATE_IN_PROGRESS" | "CREATE_COMPLETE"), "{status}: {stack:?}");
+            let outputs = stack.outputs().iter().map(|output| {
+                (output.output_key().unwrap().to_owned(), output.output_value().unwrap().to_owned())
+            });
+            (status == "CREATE_COMPLETE").then(|| outputs.collect())
+        })
+        .await
     }
 
     /// The lines that a function has written to its log.
