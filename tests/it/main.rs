@@ -15,6 +15,7 @@
 //! | `template` | template and code are held together | nothing |
 //! | `samconfig` | what `sam` does without flags | nothing |
 //! | `observability` | alarms, dashboard, runbook and metrics are held together | nothing |
+//! | `pages` | what the pages let people type is how AWS takes it | nothing |
 //! | `operations` | what operators do is written down, and tail misses nothing | SQLite, built in |
 //! | `personal` | nothing personal gets into a log, whatever fails | the functions' binaries, which it builds |
 //! | `deployed` | the template on the local cloud, with IAM switched on | Python 3; installs the rest |
@@ -41,6 +42,7 @@ mod kept;
 mod live;
 mod observability;
 mod operations;
+mod pages;
 mod personal;
 mod process;
 mod publish;
