@@ -1,14 +1,17 @@
 //! `smile bring-over`: after the table was restored into a new one, the events that the old one alone has go to
 //! the queue again, as webhooks that came late. State is the same for any order and any repetition.
+//!
+//! What can come by no queue is written to the new table itself: an event whose body was dropped, with the register that its
+//! facts make, and what lies in quarantine.
 
 use std::process::ExitCode;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use serde_json::json;
+use jiff::civil::{Date, Time};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use shared::event::EventType;
 use shared::id::EventId;
 use shared::state::is_revocation;
-use shared::table::{StoredEvent, Table};
+use shared::table::{NotBrought, QUARANTINE_DAYS, QuarantineKey, Quarantined, StoredEvent, Table};
 
 use crate::again::Queues;
 use crate::audit::{Auditor, Outcome, Via};
@@ -39,7 +42,8 @@ Examples:
     --stack smile-receiver-production --region ap-southeast-1
 
 Run it when the stack uses the restored table (infra/restore.md). Running it again sends only what
-is still missing. Of events without a body only revocations are sent, which need none.
+is still missing. Events whose body was dropped, and what lies in quarantine, are copied from table
+to table. Of the former, what browsers said shows up in the timeline and in no state.
 
 Exit codes: 0 all that was missing is sent, 1 something was left.";
 
@@ -56,16 +60,22 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     let (old, new) = (Table::new(&stack.sdk, &*args.old), Table::new(&stack.sdk, in_use));
     let queues = Queues::of(&stack)?;
     say(&format!("from the table {} to {}:", args.old, stack.told()));
-    let events = events(&old, args.since, TimeZone::UTC.to_datetime(now).date()).await?;
+    let today = TimeZone::UTC.to_datetime(now).date();
+    let events = events(&old, args.since, today).await?;
+    let quarantined = quarantined(&old, args.since, today).await?;
     let act = if args.dry_run {
         None
     } else {
         let parameters = [("old", args.old.clone()), ("since", args.since.to_string())];
         let auditor = Auditor::of(&stack, Via::Command).await?;
-        Some(auditor.begin("bring-over", &parameters, events.len() as u64).await?)
+        Some(auditor.begin("bring-over", &parameters, (events.len() + quarantined.len()) as u64).await?)
     };
     let mut tally = Tally::default();
-    let result = bring(&events, (&old, &new), &queues, args.dry_run, &mut tally).await;
+    let tables = (&old, &new);
+    let mut result = bring(&events, tables, &queues, args.dry_run, &mut tally).await;
+    if result.is_ok() {
+        result = copy_quarantine(&quarantined, tables, args.dry_run, &mut tally).await;
+    }
     let is_written = match act {
         Some(act) => act.end(tally.sent, tally.left, &Outcome::of(&result), result).await?.told().1,
         None => result.map(|()| true)?,
@@ -83,6 +93,24 @@ struct Tally {
     left: u64,
 }
 
+impl Tally {
+    fn count(&mut self, brought: Result<(), &'static str>, dry_run: bool, line: &str) {
+        match brought {
+            Ok(()) => {
+                say(&format!("{}  {line}", sent_word(dry_run)));
+                self.sent += 1;
+            }
+            Err(why) => {
+                say(&format!("left  {line}: {why}"));
+                self.left += 1;
+            }
+        }
+    }
+}
+
+/// How many quarantined items are listed at a time, without their bodies.
+const PAGE: usize = 500;
+
 fn sent_word(dry_run: bool) -> &'static str {
     if dry_run { "would be sent" } else { "sent" }
 }
@@ -96,27 +124,67 @@ async fn bring(
 ) -> anyhow::Result<()> {
     for event in events {
         let id = EventId::new(event.id.as_str())?;
-        let line = format!("{} {} {}", event.stored_at, plain(&event.kind), plain(&event.id));
         if new.event_alone(&id).await?.is_some() {
             tally.there += 1;
             continue;
         }
-        let body = old.event(&id).await?.and_then(|(event, body)| body.or_else(|| without_body(&event)));
-        match queues.ready(event, body) {
-            Err(why) => {
-                say(&format!("left  {line}: {why}"));
-                tally.left += 1;
+        let brought = if event.body_dropped.is_some() {
+            copy(&id, (old, new), dry_run).await?
+        } else {
+            let body = old.event(&id).await?.and_then(|(_, body)| body);
+            match queues.ready(event, body) {
+                Ok(ready) if !dry_run => ready.send().await.map(Ok)?,
+                ready => ready.map(|_| ()),
             }
-            Ok(ready) => {
-                if !dry_run {
-                    ready.send().await?;
-                }
-                say(&format!("{}  {line}", sent_word(dry_run)));
-                tally.sent += 1;
-            }
-        }
+        };
+        let line = format!("{} {} {}", event.stored_at, plain(&event.kind), plain(&event.id));
+        tally.count(brought, dry_run, &line);
     }
     Ok(())
+}
+
+/// An event without a body.
+async fn copy(
+    id: &EventId,
+    (old, new): (&Table, &Table),
+    dry_run: bool,
+) -> anyhow::Result<Result<(), &'static str>> {
+    if dry_run {
+        return Ok(Ok(()));
+    }
+    Ok(new.bring_over(old, id).await?.map_err(|why| match why {
+        NotBrought::Gone => "the old table has it no more",
+        NotBrought::HasBody => "it has a body",
+    }))
+}
+
+async fn copy_quarantine(
+    quarantined: &[Quarantined],
+    (old, new): (&Table, &Table),
+    dry_run: bool,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    for item in quarantined {
+        let key: QuarantineKey = item.key.parse()?;
+        if new.quarantined(&key).await?.is_some() || was_released(new, item).await? {
+            tally.there += 1;
+            continue;
+        }
+        let brought = dry_run || new.bring_over_quarantined(old, &key).await?;
+        let brought = if brought { Ok(()) } else { Err("the old table has it no more") };
+        tally.count(
+            brought,
+            dry_run,
+            &format!("{} in quarantine: {} {}", item.stored_at, item.reason, item.key),
+        );
+    }
+    Ok(())
+}
+
+/// Whether it has become an event since: then it must not lie in quarantine once more.
+async fn was_released(new: &Table, item: &Quarantined) -> anyhow::Result<bool> {
+    let Some(id) = item.id.as_deref().and_then(|id| EventId::new(id).ok()) else { return Ok(false) };
+    Ok(new.event_alone(&id).await?.is_some_and(|event| event.hash == item.hash))
 }
 
 /// Every event from a day on, revocations first: what comes after one keeps no body.
@@ -129,52 +197,21 @@ async fn events(table: &Table, since: Date, today: Date) -> anyhow::Result<Vec<S
     Ok(events)
 }
 
-/// A revocation, whose body is never kept, from its facts: all that its register is made of.
-fn without_body(event: &StoredEvent) -> Option<Vec<u8>> {
-    if !is_revocation(&EventType::from(event.kind.as_str())) {
-        return None;
+/// What came into quarantine from a day on. It lies under the day of its receipt, and a message can wait in a queue for as
+/// long as SQS keeps it.
+async fn quarantined(table: &Table, since: Date, today: Date) -> anyhow::Result<Vec<Quarantined>> {
+    let since = TimeZone::UTC.to_timestamp(since.to_datetime(Time::midnight()))?;
+    let mut found = Vec::new();
+    for ago in (0..=2 * QUARANTINE_DAYS).rev() {
+        let (day, mut after) = (today - SignedDuration::from_hours(24 * ago), None);
+        loop {
+            let (page, reached) = table.quarantine_page(day, after.as_deref(), PAGE).await?;
+            found.extend(page.into_iter().filter(|item| item.stored_at >= since));
+            after = reached;
+            if after.is_none() {
+                break;
+            }
+        }
     }
-    let facts = &event.facts;
-    let version = event.version.as_ref().map(|version| {
-        // As it was written: a number, nearly always.
-        serde_json::from_str(version).unwrap_or_else(|_| json!(version))
-    });
-    let body = json!({
-        "id": event.id,
-        "version": version,
-        "type": event.kind,
-        "createdAt": event.created_at,
-        "data": { "userId": facts.user, "accountId": facts.account, "archiveId": facts.archive },
-    });
-    Some(body.to_string().into_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use shared::event::Envelope;
-    use shared::state::BodyHash;
-    use shared::verify::Verified;
-
-    use super::*;
-
-    fn stored(kind: &str) -> StoredEvent {
-        serde_json::from_value(json!({
-            "id": "et-1", "type": kind, "version": "1", "created_at": "2026-03-01T10:00:00Z",
-            "source": "webhook", "received_at": "2026-03-01T10:00:01Z", "stored_at": "2026-03-01T10:00:02Z",
-            "hash": "00", "bytes": 1, "facts": { "user": "u-1", "account": "a-1" },
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn a_revocation_is_made_anew_from_its_facts_and_nothing_else_is() {
-        let body = without_body(&stored("ACCOUNT_DISCONNECTED")).unwrap();
-        let envelope = Envelope::parse(Verified::from_own_queue(&body)).unwrap();
-        let facts = envelope.facts().unwrap();
-        let now = "2026-03-02T00:00:00Z".parse().unwrap();
-        let facts_then = stored("ACCOUNT_DISCONNECTED").facts;
-        assert_eq!((&facts.user, &facts.account), (&facts_then.user, &facts_then.account));
-        assert!(shared::state::write(&envelope, &facts, &BodyHash::of(&body), now).is_ok());
-        assert_eq!(without_body(&stored("ACCOUNT_CONNECTED")), None);
-    }
+    Ok(found)
 }

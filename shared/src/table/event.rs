@@ -193,7 +193,7 @@ impl Table {
     }
 
     /// Offers each register to its item. Says whether one of these is revoked.
-    async fn write_state(&self, record: &Record<'_>) -> Result<bool, Fault> {
+    pub(super) async fn write_state(&self, record: &Record<'_>) -> Result<bool, Fault> {
         let writes = match record.writes {
             Ok(writes) => writes,
             Err(_) if is_revocation(&record.envelope.kind) => return self.revoke_undated(record).await,

@@ -25,6 +25,7 @@
 
 mod audit;
 mod body;
+mod bring_over;
 mod claim;
 mod connection;
 mod event;
@@ -38,6 +39,7 @@ use aws_types::SdkConfig;
 use jiff::Timestamp;
 
 pub use self::audit::{AUDIT_DAYS, AuditKey, Audited, Begun, Progress, Standing};
+pub use self::bring_over::NotBrought;
 pub use self::claim::Confirmation;
 pub use self::connection::MAX_CONNECTIONS;
 pub use self::event::{Record, Stored, StoredEvent};

@@ -128,7 +128,7 @@ impl fmt::Display for QuarantineKey {
 }
 
 impl QuarantineKey {
-    fn pk(&self) -> String {
+    pub(super) fn pk(&self) -> String {
         format!("QUARANTINE#{}", day(self.received_at))
     }
 

@@ -208,7 +208,7 @@ impl Table {
     }
 }
 
-fn stored_event(item: Item) -> Result<StoredEvent, Fault> {
+pub(super) fn stored_event(item: Item) -> Result<StoredEvent, Fault> {
     serde_dynamo::from_item(item).map_err(|error| Fault::Retry(format!("an event cannot be read: {error}")))
 }
 

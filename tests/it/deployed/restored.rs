@@ -13,7 +13,7 @@ use shared::table::Table;
 use super::way::smile;
 use super::{Deployed, sdk, until};
 use crate::histories::view;
-use crate::support::template;
+use crate::support::{quarantined_on, template};
 
 const RESTORED: &str = "smile-restored";
 
@@ -108,6 +108,21 @@ async fn a_restored_table_takes_over_and_gives_back() {
     assert_eq!(deployed.send(revocation.to_string().as_bytes()).await.0, 200);
     stored(&deployed.table, "et-between").await;
     assert!(stored(&deployed.table, "et-revoked").await.1.is_none(), "a revocation's body is not kept");
+    // What it carries was revoked, so that its register is there, and its body is not.
+    let late = json!({ "id": "et-late", "version": 1, "type": "INCOMES_ADDED", "createdAt": "2026-03-01T10:30:00Z",
+        "data": { "userId": "u-2", "accountId": "a-2" } });
+    assert_eq!(deployed.send(late.to_string().as_bytes()).await.0, 200);
+    assert!(stored(&deployed.table, "et-late").await.1.is_none());
+    assert_eq!(deployed.send(b"authentic garbage").await.0, 200);
+    #[expect(clippy::disallowed_methods, reason = "the local cloud has the real time, too")]
+    let today = jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date();
+    let in_quarantine = async |table: &Table| {
+        let mut found = quarantined_on(table, today.yesterday().unwrap()).await;
+        found.extend(quarantined_on(table, today).await);
+        found
+    };
+    let garbage =
+        until("the garbage in quarantine", async || in_quarantine(&deployed.table).await.pop()).await;
     let old = deployed.stack().table.clone();
     let bring_over = |more: &[&str]| {
         let (ok, _, said) =
@@ -126,18 +141,21 @@ async fn a_restored_table_takes_over_and_gives_back() {
     assert!(in_table(&restored, "et-between").await.is_none(), "this is what a restore loses");
     // But the old table is there, and what it alone has is sent again.
     let (ok, said) = bring_over(&["--dry-run"]);
-    assert!(ok && said.contains("1 are there, 2 would be sent, 0 left"), "{said}");
+    assert!(ok && said.contains("1 are there, 4 would be sent, 0 left"), "{said}");
     assert!(in_table(&restored, "et-between").await.is_none());
     let (ok, said) = bring_over(&[]);
-    assert!(ok && said.contains("1 are there, 2 sent, 0 left"), "{said}");
+    assert!(ok && said.contains("1 are there, 4 sent, 0 left"), "{said}");
     assert_eq!(stored(&restored, "et-between").await.1.unwrap(), event("et-between"));
-    assert!(stored(&restored, "et-revoked").await.1.is_none());
+    for id in ["et-revoked", "et-late"] {
+        assert_eq!(stored(&restored, id).await, stored(&deployed.table, id).await, "as it was there");
+    }
+    assert_eq!(in_quarantine(&restored).await, [garbage]);
     let user = UserId::new("u-2").unwrap();
     let (before, after) = (deployed.table.user(&user).await.unwrap(), restored.user(&user).await.unwrap());
     assert_eq!(view(&after)["users"]["u-2"]["accounts"][0]["revoked_at"], "2026-03-01T11:00:00Z");
-    assert_eq!(view(&before), view(&after));
+    assert_eq!(view(&before), view(&after), "the register of what has no body, too");
     let (ok, said) = bring_over(&[]);
-    assert!(ok && said.contains("3 are there, 0 sent, 0 left"), "{said}");
+    assert!(ok && said.contains("5 are there, 0 sent, 0 left"), "{said}");
     // What was there is known, body and all, and a further delivery of it is a repeat.
     assert_eq!(deployed.send(&event("et-before")).await.0, 200);
     let again = until("the second delivery", async || {
