@@ -80,6 +80,12 @@ metrics! {
     Stored by Type, from consumer;
     /// Those among them that changed no state, by reason.
     Unfolded by Reason, from consumer;
+    /// Events that were stored for the first time and of which a part could not be read, or has a shape that is not
+    /// known.
+    PartlyRead, from consumer;
+    /// Events under whose id another body had come before. They are stored beside the first one. Nothing rings: nothing
+    /// is lost, and a change of the registered payload can cause some.
+    OtherBody, from consumer;
     /// Further tries of the vendor's, by sighting: `Second` or `Later`.
     RepeatedDelivery by Sighting, from consumer;
     /// Webhooks that cannot be filed, by reason: the webhook function counts those it can tell, the consumer

@@ -7,14 +7,14 @@ use aws_lambda_events::sqs::SqsMessage;
 use consumer::batch;
 use shared::event::Subject;
 use shared::id::{EventId, RecordId, UserId, VerificationId};
-use shared::state::{REVOKED_UNDATED, State};
+use shared::state::{REVOKED_UNDATED, State, UNFOLDED_SINCE};
 
 use crate::histories::{fold, histories, view};
 use crate::receiver::{self, Receiver};
-use crate::support::{Shuffle, cases, quarantined_on};
+use crate::support::{Shuffle, cases};
 
-/// All state that the table holds of these users, records and verifications. Not the mark of a revocation without a date:
-/// it says when that came, which no fold knows (`kept` has it).
+/// All state that the table holds of these users, records and verifications. Not the marks: they say when something
+/// came, which no fold knows (`kept` has them).
 async fn state(receiver: &Receiver, of: &State) -> State {
     let mut subjects = BTreeSet::new();
     for (entity, _) in of.items() {
@@ -30,6 +30,7 @@ async fn state(receiver: &Receiver, of: &State) -> State {
         for (entity, registers) in receiver.table.state_of(&subject).await.unwrap().items() {
             let mut registers = registers.clone();
             registers.remove(REVOKED_UNDATED);
+            registers.remove(UNFOLDED_SINCE);
             if !registers.is_empty() {
                 state.insert(entity.clone(), registers);
             }
@@ -109,20 +110,21 @@ async fn any_events_end_in_the_table_as_they_fold() {
         assert_eq!(state(&receiver, &folded).await, folded, "round {round}: {bodies:#?}");
         for (id, bodies) in tries(&bodies) {
             let (event, body) = receiver.table.event(&EventId::new(&id).unwrap()).await.unwrap().unwrap();
-            // Of several bodies under one id, one is the event, and the others are in quarantine.
-            let kept = bodies
-                .iter()
-                .find(|(body, _)| shared::state::BodyHash::of(body.as_bytes()).as_str() == event.hash);
-            let (kept, tries) = kept.expect("a body that was sent");
-            assert_eq!(event.deliveries.len(), *tries, "round {round}: {id}");
-            assert!(body.is_none_or(|body| body == kept.as_bytes()));
-            let conflicts = quarantined_on(&receiver.table, "2026-03-01".parse().unwrap()).await;
-            let conflicts: BTreeSet<_> = conflicts
-                .iter()
-                .filter(|item| item.id.as_deref() == Some(&id))
-                .map(|item| &item.hash)
-                .collect();
-            assert_eq!(conflicts.len(), bodies.len() - 1, "round {round}: {id}");
+            // Of several bodies under one id, one is the event, and the others are events beside it.
+            let mut found = vec![(event, body)];
+            for other in found[0].0.other_bodies.clone() {
+                let (other, body) =
+                    receiver.table.event(&EventId::new(other).unwrap()).await.unwrap().unwrap();
+                assert_eq!(other.other_body_of.as_deref(), Some(&*id));
+                found.push((other, body));
+            }
+            assert_eq!(found.len(), bodies.len(), "round {round}: {id}");
+            for (body, tries) in &bodies {
+                let hash = shared::state::BodyHash::of(body.as_bytes());
+                let (event, kept) = found.iter().find(|(event, _)| event.hash == hash.as_str()).unwrap();
+                assert_eq!(event.deliveries.len(), *tries, "round {round}: {id}");
+                assert!(kept.as_ref().is_none_or(|kept| kept == body.as_bytes()));
+            }
         }
     }
 }

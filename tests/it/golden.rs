@@ -68,7 +68,7 @@ fn each_example_is_authentic_read_right_and_writes_its_register() {
         assert_eq!(serde_json::to_value(&facts).unwrap(), golden.facts, "{kind}");
         let subjects: Vec<String> = facts.subjects.iter().map(ToString::to_string).collect();
         assert_eq!(subjects, golden.subjects, "{kind}");
-        let write = state::write(&event, &facts, &BodyHash::of(body), received_at).unwrap();
+        let write = state::writes(&event, &facts, &BodyHash::of(body), received_at).unwrap().pop().unwrap();
         let written = json!({
             "entity": write.entity.to_string(),
             "register": write.register,

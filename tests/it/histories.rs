@@ -32,15 +32,15 @@ pub(crate) fn histories() -> Vec<(String, History)> {
     all
 }
 
-fn write(body: &str, received_at: Timestamp) -> Result<Write, Unfolded> {
+fn writes(body: &str, received_at: Timestamp) -> Result<Vec<Write>, Unfolded> {
     let event = Envelope::parse(Verified::from_own_queue(body.as_bytes())).unwrap();
-    state::write(&event, &event.facts().unwrap(), &BodyHash::of(body.as_bytes()), received_at)
+    state::writes(&event, &event.facts().unwrap(), &BodyHash::of(body.as_bytes()), received_at)
 }
 
 /// The definition of what the table must hold: the events, folded.
 pub(crate) fn fold<'a>(bodies: impl IntoIterator<Item = &'a str>, received_at: Timestamp) -> State {
     let mut state = State::default();
-    for write in bodies.into_iter().filter_map(|body| write(body, received_at).ok()) {
+    for write in bodies.into_iter().filter_map(|body| writes(body, received_at).ok()).flatten() {
         state.apply(write);
     }
     state
@@ -115,7 +115,7 @@ fn mangled_events_are_read_or_told() {
         match Envelope::parse(Verified::from_own_queue(&body)).and_then(|event| Ok((event.facts()?, event))) {
             Ok((facts, event)) => {
                 read += 1;
-                let _ = state::write(&event, &facts, &BodyHash::of(&body), received_at);
+                let _ = state::writes(&event, &facts, &BodyHash::of(&body), received_at);
             }
             Err(reason) => {
                 told += 1;

@@ -240,6 +240,7 @@ fn every_alarm_watches_a_series_that_is_written() {
             stored: stored(deliveries),
             kind: String::new(),
             unfolded: None,
+            is_partly_read: false,
         })
         .iter()
         .flat_map(consumer::Outcome::counts)
@@ -385,6 +386,7 @@ fn directive_text<'a>(name: &Value, directive: &'a Value) -> &'a str {
 fn every_outcome_writes_lines_that_cloudwatch_reads() {
     use shared::event::Unreadable;
     use shared::id::EventId;
+    use shared::state::Unfolded;
     use shared::table::{Reason, Stored};
     use shared::verify::Refused;
     use webhook::Outcome as Answered;
@@ -405,23 +407,33 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
             let id = EventId::new("et-1").unwrap();
             webhook.extend(Answered::Queued { id, kind: kind.clone(), held }.counts());
         }
-        for unfolded in [None, Some("version")] {
-            let stored = Stored::New { body_kept: true };
-            let kind = kind.metric_word().to_owned();
-            consumer.extend(consumer::Outcome::Stored { stored, kind, unfolded }.counts());
+        for unfolded in [None].into_iter().chain(Unfolded::WORDS.map(Some)) {
+            for stored in [Stored::New { body_kept: true }, Stored::OtherBody { body_kept: true }] {
+                let kind = kind.metric_word().to_owned();
+                let stored = consumer::Outcome::Stored { stored, kind, unfolded, is_partly_read: true };
+                consumer.extend(stored.counts());
+            }
         }
     }
     for reason in reasons {
         webhook.extend(Answered::Quarantined { reason: reason.word(), held: false }.counts());
         consumer.extend(consumer::Outcome::Quarantined(Reason::Unreadable(reason)).counts());
     }
-    for reason in [Reason::IdConflict, Reason::UnlistedSource, Reason::Undecodable, Reason::ItemTooLarge] {
+    for reason in [
+        Reason::IdConflict,
+        Reason::UnlistedSource,
+        Reason::Undecodable,
+        Reason::ItemTooLarge,
+        Reason::Unattributed,
+    ] {
         consumer.extend(consumer::Outcome::Quarantined(reason).counts());
     }
     for deliveries in [2, 3] {
         let stored = Stored::Repeat { deliveries, new_delivery: true };
         let kind = "USER_CREATED".to_owned();
-        consumer.extend(consumer::Outcome::Stored { stored, kind, unfolded: None }.counts());
+        consumer.extend(
+            consumer::Outcome::Stored { stored, kind, unfolded: None, is_partly_read: false }.counts(),
+        );
     }
     for outcome in [
         Answered::RejectedSource { valid_signature: true },

@@ -301,7 +301,7 @@ async fn a_secret_that_cannot_be_used_stops_the_start_and_is_not_told() {
 
 /// Stable names: whoever queries the logs can rely on them, and a new one is looked at for what it tells.
 pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
-    const FIELDS: [&str; 34] = [
+    const FIELDS: [&str; 35] = [
         "account",
         "at",
         "code",
@@ -334,6 +334,7 @@ pub(crate) fn every_line_is_json_with_known_fields(log: &str) {
         "type",
         "unfolded",
         "unknown",
+        "unread",
         "user",
         "xrayTraceId",
     ];

@@ -15,7 +15,7 @@ use aws_lambda_events::sqs::SqsMessage;
 use jiff::Timestamp;
 use shared::aws::Patience;
 use shared::callback::{self, Callback};
-use shared::event::{Envelope, Facts};
+use shared::event::{Envelope, EventType, Facts, Unreadable, salvaged};
 use shared::job::{Job, Source, Undecodable};
 use shared::metrics::{Count, Metric};
 use shared::state::{self, BodyHash, Unfolded, Write};
@@ -52,6 +52,8 @@ pub enum Outcome {
         kind: String,
         /// Why it changed no state.
         unfolded: Option<&'static str>,
+        /// Whether something in it could not be read.
+        is_partly_read: bool,
     },
     /// A webhook is in quarantine.
     Quarantined(Reason),
@@ -59,6 +61,14 @@ pub enum Outcome {
     CallbackQuarantined(Reason),
     /// It was looked whether the server has confirmed what a browser said.
     Checked(Confirmation),
+}
+
+/// What is known of a body that goes into quarantine.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    id: Option<&'a str>,
+    kind: Option<&'a str>,
+    facts: &'a Facts,
 }
 
 /// A body and how it came.
@@ -113,27 +123,60 @@ impl Consumer {
     async fn file(&self, delivered: &Delivered<'_>, now: Timestamp) -> Result<Outcome, Fault> {
         let envelope = match Envelope::parse(Verified::from_own_queue(delivered.body)) {
             Ok(envelope) => envelope,
-            Err(unreadable) => {
-                return self.set_aside(delivered, Reason::Unreadable(unreadable), None, now).await;
-            }
+            Err(unreadable) => return self.file_unreadable(delivered, unreadable, now).await,
         };
         if delivered.job.source == Source::Callback {
             return self.file_callback(delivered, &envelope, now).await;
         }
-        let facts = match envelope.facts() {
-            Ok(facts) => facts,
-            Err(unreadable) => {
-                let known = Some((&envelope, &Facts::default()));
-                return self.set_aside(delivered, Reason::Unreadable(unreadable), known, now).await;
-            }
-        };
+        let (facts, unreadable) = envelope.facts_and_fault();
+        let known =
+            Known { id: Some(envelope.id.as_str()), kind: Some(envelope.kind.as_str()), facts: &facts };
         if delivered.job.held {
-            let known = Some((&envelope, &facts));
-            return self.set_aside(delivered, Reason::UnlistedSource, known, now).await;
+            return self.set_aside(delivered, Reason::UnlistedSource, Some(known), now).await;
         }
-        let write = state::write(&envelope, &facts, &delivered.hash, delivered.job.received_at);
-        let writes = write.as_ref().map(std::slice::from_ref).map_err(|reason| *reason);
+        if let Some(unreadable) = unreadable {
+            if state::is_revocation(&envelope.kind) {
+                self.revoke(&envelope.kind, &facts, delivered.body, now).await?;
+            }
+            return self.set_aside(delivered, Reason::Unreadable(unreadable), Some(known), now).await;
+        }
+        let writes = state::writes(&envelope, &facts, &delivered.hash, delivered.job.received_at);
+        let writes = writes.as_deref().map_err(|reason| *reason);
         self.record(delivered, &envelope, &facts, writes, envelope.kind.metric_word(), now).await
+    }
+
+    /// Files a body that is no event. Even so a revocation takes hold, if one can be made out.
+    async fn file_unreadable(
+        &self,
+        delivered: &Delivered<'_>,
+        unreadable: Unreadable,
+        now: Timestamp,
+    ) -> Result<Outcome, Fault> {
+        let reason = Reason::Unreadable(unreadable);
+        let is_webhook = delivered.job.source != Source::Callback && !delivered.job.held;
+        let Some((kinds, facts)) = salvaged(delivered.body).filter(|_| is_webhook) else {
+            return self.set_aside(delivered, reason, None, now).await;
+        };
+        for kind in kinds.iter().filter(|kind| state::is_revocation(kind)) {
+            self.revoke(kind, &facts, delivered.body, now).await?;
+        }
+        let kind = kinds.first().map(EventType::as_str);
+        self.set_aside(delivered, reason, Some(Known { id: None, kind, facts: &facts }), now).await
+    }
+
+    /// Revokes what an event names that cannot be stored. When it names nothing that is known, its entry in quarantine
+    /// is all that there can be.
+    async fn revoke(
+        &self,
+        kind: &EventType,
+        facts: &Facts,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        match self.table.revoke(kind, facts, body, now).await {
+            Err(Fault::Poison(_)) => Ok(()),
+            done => done,
+        }
     }
 
     /// Files what a browser said, or looks whether the server has confirmed it since.
@@ -180,21 +223,23 @@ impl Consumer {
             stored_at: now,
             expires: self.retention.event(now),
         };
-        let known = Some((envelope, facts));
+        let known = Some(Known { id: Some(envelope.id.as_str()), kind: Some(envelope.kind.as_str()), facts });
         let stored = match self.table.record(record).await {
-            Ok(Stored::Conflict { revoked }) => {
-                // What is revoked outranks what is kept: the fact stays, the body goes.
-                let body = if revoked { &[] } else { delivered.body };
-                let what = Delivered { body, job: delivered.job.clone(), hash: delivered.hash.clone() };
-                return self.set_aside(&what, Reason::IdConflict, known, now).await;
+            Ok(Stored::Conflict) => {
+                return self.set_aside(delivered, Reason::IdConflict, known, now).await;
             }
             Ok(stored) => stored,
-            Err(Fault::Poison(Poison::ItemTooLarge)) => {
-                return self.set_aside(delivered, Reason::ItemTooLarge, known, now).await;
+            Err(Fault::Poison(poison)) => {
+                let reason = match poison {
+                    Poison::ItemTooLarge => Reason::ItemTooLarge,
+                    Poison::Unattributed => Reason::Unattributed,
+                };
+                return self.set_aside(delivered, reason, known, now).await;
             }
             Err(fault @ Fault::Retry(_)) => return Err(fault),
         };
         let unfolded = writes.err().map(Unfolded::word);
+        let unread = (!facts.unread.is_empty()).then(|| facts.unread.join(" "));
         tracing::info!(
             event = %envelope.id,
             // A browser can make a name up.
@@ -202,9 +247,10 @@ impl Consumer {
             delivery = delivered.job.delivery,
             ?stored,
             unfolded,
+            unread,
             "stored"
         );
-        Ok(Outcome::Stored { stored, kind: kind.to_owned(), unfolded })
+        Ok(Outcome::Stored { stored, kind: kind.to_owned(), unfolded, is_partly_read: unread.is_some() })
     }
 
     /// Puts into quarantine what is told well enough by its reason.
@@ -212,7 +258,7 @@ impl Consumer {
         &self,
         delivered: &Delivered<'_>,
         reason: Reason,
-        known: Option<(&Envelope<'_>, &Facts)>,
+        known: Option<Known<'_>>,
         now: Timestamp,
     ) -> Result<Outcome, Fault> {
         self.quarantine(delivered, reason, &reason.to_string(), known, now).await
@@ -223,18 +269,23 @@ impl Consumer {
         delivered: &Delivered<'_>,
         reason: Reason,
         detail: &str,
-        known: Option<(&Envelope<'_>, &Facts)>,
+        known: Option<Known<'_>>,
         now: Timestamp,
     ) -> Result<Outcome, Fault> {
         let subjects: Vec<String> =
-            known.iter().flat_map(|(_, facts)| &facts.subjects).map(ToString::to_string).collect();
+            known.iter().flat_map(|known| &known.facts.subjects).map(ToString::to_string).collect();
+        let is_revoked = match known {
+            Some(known) => self.table.is_body_revoked(known.facts, delivered.body).await?,
+            None => false,
+        };
         let what = ToQuarantine {
-            body: delivered.body,
+            // What is revoked outranks what is kept: the fact stays, the body goes.
+            body: if is_revoked { &[] } else { delivered.body },
             hash: &delivered.hash,
             reason,
             detail,
-            id: known.map(|(envelope, _)| envelope.id.as_str()),
-            kind: known.map(|(envelope, _)| envelope.kind.as_str()),
+            id: known.and_then(|known| known.id),
+            kind: known.and_then(|known| known.kind),
             subjects: &subjects,
             source: delivered.job.source.as_str(),
             delivery: &delivered.job.delivery,
@@ -255,9 +306,20 @@ impl Outcome {
     /// What is counted.
     pub fn counts(&self) -> Vec<Count> {
         match self {
-            Self::Stored { stored: Stored::New { .. }, kind, unfolded } => {
+            Self::Stored {
+                stored: stored @ (Stored::New { .. } | Stored::OtherBody { .. }),
+                kind,
+                unfolded,
+                is_partly_read,
+            } => {
                 let mut counts = vec![Count::by(Metric::Stored, kind)];
                 counts.extend(unfolded.map(|reason| Count::by(Metric::Unfolded, reason)));
+                if *is_partly_read {
+                    counts.push(Count::of(Metric::PartlyRead));
+                }
+                if matches!(stored, Stored::OtherBody { .. }) {
+                    counts.push(Count::of(Metric::OtherBody));
+                }
                 counts
             }
             Self::Stored { stored: Stored::Repeat { deliveries, new_delivery: true }, .. } => {

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::allowed::{of_callback, of_webhook};
 use super::member::{Member, word_schema};
-use crate::callback::{Name, is_word};
+use crate::callback::Name;
 use crate::event::EventType;
+use crate::event::words::is_word;
 use crate::id::MAX_ID_BYTES;
 use crate::job::Source;
 use crate::table::StoredEvent;

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::callback::{is_of_word, is_word};
+use crate::event::words::{is_of_word, is_word};
 use crate::id::MAX_ID_BYTES;
 use crate::table::StoredEvent;
 

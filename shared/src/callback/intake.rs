@@ -105,7 +105,9 @@ pub fn take(session: &Session, item: &RawValue) -> Result<Taken, Refused> {
         .then(|| serde_json::from_str(json).ok())
         .flatten()
         .ok_or(Refused { id: None, why: Why::Malformed })?;
-    let id = text(wire.id).filter(|id| super::is_word(id)).ok_or(Refused { id: None, why: Why::Id })?;
+    let id = text(wire.id)
+        .filter(|id| crate::event::words::is_word(id))
+        .ok_or(Refused { id: None, why: Why::Id })?;
     let refused = |why| Refused { id: Some(id.to_string()), why };
     let name = text(wire.name).filter(|name| is_name(name)).ok_or_else(|| refused(Why::Name))?;
     let name = Name::from(name.as_ref());

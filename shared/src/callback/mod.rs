@@ -93,14 +93,3 @@ impl<'a> Callback<'a> {
         self.value
     }
 }
-
-/// A short word that may stand in state, on a page or in a metric: 1 to 64 of `A-Za-z0-9_.:-`. Whatever
-/// else a browser puts there stays in the body.
-pub(crate) fn is_word(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && is_of_word(text)
-}
-
-/// Whether it has no other characters than a word, however long it is.
-pub(crate) fn is_of_word(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
-}

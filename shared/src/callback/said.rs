@@ -11,8 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::is_word;
-use crate::event::words::words;
+use crate::event::words::{is_word, words};
 use crate::id::AccountId;
 
 words! {

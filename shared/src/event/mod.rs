@@ -7,15 +7,22 @@
 //! cannot be filed at all: [`Unreadable`].
 
 mod facts;
+mod member;
+mod strings;
 pub(crate) mod words;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use self::member::Name;
+
 pub use self::facts::{Facts, Subject};
+pub use self::strings::strings;
 pub use self::words::{EventType, MonitorStatus, SourceType, Status, TaskType};
 use crate::id::EventId;
 use crate::verify::Verified;
@@ -29,7 +36,7 @@ pub struct Envelope<'a> {
     pub kind: EventType,
     /// The schema's major version as it was written, such as `1`.
     pub version: Option<&'a str>,
-    /// When it happened, as it was written. Whole seconds (Smile, webhooks reference).
+    /// When it happened, as it was written: a text, or a number since 1970. Whole seconds (Smile, webhooks reference).
     pub created_at: Option<Cow<'a, str>>,
     data: Option<&'a RawValue>,
 }
@@ -40,7 +47,7 @@ pub enum Unreadable {
     /// Not UTF-8 text.
     #[error("the body is not UTF-8 from byte {0} on")]
     NotUtf8(usize),
-    /// Not a JSON object, or one that says `id`, `type`, `version`, `createdAt` or `data` twice.
+    /// Not a JSON object, or one with two different values of `id`, `type`, `version`, `createdAt` or `data`.
     #[error("the body is not a JSON object that can be read (line {line}, column {column})")]
     NotJson {
         /// Line of the first error, from 1.
@@ -77,19 +84,48 @@ impl Unreadable {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The members of the envelope, unread.
+#[derive(Default)]
 struct Wire<'a> {
-    #[serde(borrow, default)]
     id: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "type")]
     kind: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     version: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     created_at: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     data: Option<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Wire<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut wire = Wire::default();
+                while let Some((Name(name), value)) = map.next_entry::<Name<'_>, &RawValue>()? {
+                    let member = match name.as_ref() {
+                        "id" => &mut wire.id,
+                        "type" => &mut wire.kind,
+                        "version" => &mut wire.version,
+                        "createdAt" => &mut wire.created_at,
+                        "data" => &mut wire.data,
+                        _ => continue,
+                    };
+                    // The same value twice says the same. Of two different ones, nobody knows which is meant.
+                    if member.is_some_and(|there| there.get() != value.get()) {
+                        return Err(A::Error::custom("two values"));
+                    }
+                    *member = Some(value);
+                }
+                Ok(wire)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
 }
 
 impl<'a> Envelope<'a> {
@@ -112,21 +148,27 @@ impl<'a> Envelope<'a> {
             id,
             kind: EventType::from(kind.as_ref()),
             version: wire.version.map(RawValue::get),
-            created_at: words::text(wire.created_at),
+            created_at: words::text(wire.created_at).or_else(|| number(wire.created_at)),
             data: wire.data,
         })
     }
 
     /// Reads ids and facts out of the data. Fails only on an id outside its bounds.
     pub fn facts(&self) -> Result<Facts, Unreadable> {
-        Facts::read(self.data)
+        match self.facts_and_fault() {
+            (facts, None) => Ok(facts),
+            (_, Some(unreadable)) => Err(unreadable),
+        }
     }
 
-    /// `createdAt` as the instant it is, if it is one that a version can be made of: years outside four
-    /// digits would break its fixed width.
+    /// All facts that can be read, and what is wrong with the event nevertheless.
+    pub fn facts_and_fault(&self) -> (Facts, Option<Unreadable>) {
+        Facts::read(&self.kind, self.data)
+    }
+
+    /// `createdAt` as the instant it is, if it is one.
     pub(crate) fn occurred_at(&self) -> Option<Timestamp> {
-        let at: Timestamp = self.created_at.as_deref()?.parse().ok()?;
-        (at.as_second() >= -62_135_596_800).then_some(at)
+        instant(self.created_at.as_deref()?)
     }
 
     /// The data, unread.
@@ -134,11 +176,59 @@ impl<'a> Envelope<'a> {
         self.data
     }
 
-    /// Whether the version is one whose meaning is known: 1, however it is written.
+    /// Whether the version is one whose meaning is known: 1, however it is written, also as a text.
     pub fn is_known_version(&self) -> bool {
+        let number = self.version.and_then(|version| version.trim_matches('"').parse::<f64>().ok());
         #[expect(clippy::float_cmp, reason = "exactly one version is known")]
-        self.version.and_then(|version| version.parse::<f64>().ok()).is_some_and(|version| version == 1.0)
+        number.is_some_and(|version| version == 1.0)
     }
+}
+
+/// The types and the facts of a body that cannot be filed, as far as they can be read: so that a revocation takes hold
+/// and a revoked subject is found, whatever else is wrong. None of what is no JSON object.
+pub fn salvaged(body: &[u8]) -> Option<(Vec<EventType>, Facts)> {
+    let raw: &RawValue = serde_json::from_slice(body).ok()?;
+    let member::Nested::Object(members) = member::Nested::of(raw) else { return None };
+    let all = |wanted: &'static str| members.iter().filter(move |(name, _)| name == wanted);
+    let kinds: Vec<EventType> = all("type")
+        .filter_map(|(_, value)| words::text(Some(value)))
+        .map(|kind| EventType::from(kind.as_ref()))
+        .collect();
+    let kind = kinds.first().cloned().unwrap_or(EventType::Unknown(String::new()));
+    let mut facts = Facts::default();
+    for (_, data) in all("data") {
+        let (read, _) = Facts::read(&kind, Some(data));
+        facts.subjects.extend(read.subjects.iter().cloned());
+        facts.named.extend(read.named.iter().cloned());
+        facts.unread.extend(read.unread);
+    }
+    Some((kinds, facts))
+}
+
+/// A number, as it is written.
+fn number(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    let json = raw?.get();
+    json.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(Cow::Borrowed(json))
+}
+
+/// The instant that a `createdAt` means: RFC 3339 with any number of fractional digits, of which nine count; or a
+/// whole number of seconds (10 digits) or milliseconds (13 digits) since 1970. A date without a zone means none.
+/// Years outside four digits are refused, since a version has a fixed width.
+pub fn instant(text: &str) -> Option<Timestamp> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let at = match text.len() {
+        10 if digits => Timestamp::from_second(text.parse().ok()?).ok()?,
+        13 if digits => Timestamp::from_millisecond(text.parse().ok()?).ok()?,
+        _ => text.parse().or_else(|_| nine_digits(text).parse()).ok()?,
+    };
+    (at.as_second() >= -62_135_596_800).then_some(at)
+}
+
+/// The same date with no more than nine fractional digits.
+fn nine_digits(text: &str) -> String {
+    let Some((whole, rest)) = text.split_once('.') else { return text.to_owned() };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    format!("{whole}.{}{}", &rest[..digits.min(9)], &rest[digits..])
 }
 
 #[cfg(test)]
@@ -163,10 +253,46 @@ mod tests {
 
     #[test]
     fn is_lenient_where_it_can_be() {
-        let event = parse(br#"{"id":"1","type":"X","version":"2","createdAt":5}"#).unwrap();
+        let event =
+            parse(br#"{"id":"1","id":"1","type":"X","version":"2","createdAt":5,"\ud800":1}"#).unwrap();
         assert_eq!(event.kind, EventType::Unknown("X".into()));
-        assert_eq!((event.created_at.as_deref(), event.is_known_version()), (None, false));
+        assert_eq!((event.created_at.as_deref(), event.is_known_version()), (Some("5"), false));
         assert_eq!(event.facts().unwrap(), Facts::default());
+    }
+
+    #[test]
+    fn a_version_and_a_date_count_where_their_meaning_is_plain() {
+        for (version, is_known) in [
+            ("1", true),
+            ("1.0", true),
+            ("\"1\"", true),
+            ("2", false),
+            ("\"\"", false),
+            ("null", false),
+            ("[1]", false),
+        ] {
+            let body = format!(r#"{{"id":"1","type":"X","version":{version}}}"#);
+            assert_eq!(parse(body.as_bytes()).unwrap().is_known_version(), is_known, "{version}");
+        }
+        for (written, meant) in [
+            ("\"2026-03-01T10:00:00Z\"", Some("2026-03-01T10:00:00Z")),
+            ("\"2026-03-01t18:00:00.1234567890123+08:00\"", Some("2026-03-01T10:00:00.123456789Z")),
+            ("1772359200000", Some("2026-03-01T10:00:00Z")),
+            ("1772359200", Some("2026-03-01T10:00:00Z")),
+            ("\"1772359200000\"", Some("2026-03-01T10:00:00Z")),
+            ("1.7723592e12", None),
+            ("20260301", None),
+            ("\"2026-03-01T10:00:00\"", None),
+            ("\"2026-03-01\"", None),
+            ("\"2026-03-01T10:00:00.é\"", None),
+            ("\"-000001-03-01T10:00:00Z\"", None),
+            ("null", None),
+            ("{}", None),
+        ] {
+            let body = format!(r#"{{"id":"1","type":"X","createdAt":{written}}}"#);
+            let at = parse(body.as_bytes()).unwrap().occurred_at().map(|at| at.to_string());
+            assert_eq!(at.as_deref(), meant, "{written}");
+        }
     }
 
     #[test]

@@ -168,6 +168,17 @@ impl EventType {
     }
 }
 
+/// A short word that may stand in state, on the bus, on a page or in a metric: 1 to 64 of `A-Za-z0-9_.:-`. Any other
+/// text stays in the body: it could be anything.
+pub(crate) fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && is_of_word(text)
+}
+
+/// Whether it has no other characters than a word, however long it is.
+pub(crate) fn is_of_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
+}
+
 /// The text of a JSON value, if it is one.
 pub(crate) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     /// `Cow` alone would always be owned.

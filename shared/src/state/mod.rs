@@ -1,8 +1,7 @@
 //! What the events add up to: registers, and the pure fold that the table must converge to.
 //!
 //! A **register** is a group of fields that one event writes together, with a [`Version`] of its own.
-//! An event writes exactly one register ([`write()`]), and a register keeps the write with the greatest
-//! version. That makes the state the same for any order and any repetition of the same events:
+//! An event writes one register ([`writes()`]), and a register keeps the write with the greatest version. That makes the state the same for any order and any repetition of the same events:
 //! a maximum asks neither when nor how often. No event is ever combined with what was there before.
 //!
 //! What a browser says ([`crate::callback`]) is folded by the same rule, into items of its own. One kind of
@@ -10,7 +9,11 @@
 //!
 //! Revocation is a register of its own, beside the connection it ends: a disconnection that arrives
 //! after a later connection must still take hold, and a register shared with the connection would
-//! drop it as old. So is a link that succeeded: the next link task must not make it unknown.
+//! drop it as old. So is a link that succeeded: the next link task must not make it unknown. So are a task that
+//! starts and one that ends, and what was added and what was updated: neither hides the other.
+//!
+//! Registers that an older release wrote under other names (`task#…` for a task's start and its end, `dp#…` for what
+//! was added and updated, `session` for all channels) keep their meaning: [`view`] reads both.
 
 mod rules;
 pub mod view;
@@ -22,13 +25,17 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use self::rules::{Unfolded, is_revocation, write};
+pub use self::rules::{Unfolded, about, is_revocation, revoked, writes};
 pub(crate) use self::rules::{fields, text};
 use crate::id::{AccountId, ArchiveId, EventId, InviteId, RecordId, UserId, VerificationId};
 
 /// How far ahead of its receipt an event may be dated and still be believed. A register is written
 /// for good by its greatest version, so that one date in 2099 would otherwise silence all others.
 pub const MAX_AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// The earliest date that an event of Smile's is believed to have, 2015-01-01: what comes before is a clock that was
+/// never set.
+pub const EARLIEST: Timestamp = Timestamp::constant(1_420_070_400, 0);
 
 /// SHA-256 of a body: tells a repeat from another event under the same id.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -240,6 +247,10 @@ pub const REVOCATION: &str = "revocation";
 /// The mark of a revocation that no register can hold, since it has no date that is believed, or a version that is not
 /// known. A reader has it as a register without fields; nothing else knows since when it holds.
 pub const REVOKED_UNDATED: &str = "revoked_undated";
+
+/// The mark of an item about which there are events that could not be folded: since when. A reader has it as a
+/// register without fields.
+pub const UNFOLDED_SINCE: &str = "unfolded_since";
 
 /// The register of a link task that succeeded: what connects an account whose provider needs no login.
 pub const LINKED: &str = "linked";

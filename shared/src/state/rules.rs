@@ -1,9 +1,13 @@
 //! Which register an event writes, and where it stands in its life cycle.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use super::{BodyHash, Entity, Fields, LINKED, MAX_AHEAD, REVOCATION, Register, Value, Version, Write};
-use crate::event::{Envelope, EventType, Facts, Status, TaskType};
+use super::{
+    BodyHash, EARLIEST, Entity, Fields, LINKED, MAX_AHEAD, REVOCATION, Register, Value, Version, Write,
+};
+use crate::event::{Envelope, EventType, Facts, Status, Subject, TaskType};
 
 /// Why an event is stored and published but changes no state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,32 +18,46 @@ pub enum Unfolded {
     CreatedAtUnreadable,
     /// `createdAt` lies more than a day after the receipt.
     CreatedAtAhead,
+    /// `createdAt` lies before 2015.
+    CreatedAtBefore2015,
     /// A type that is not known yet.
     UnknownType,
-    /// The ids that name the state item are not there.
+    /// The ids that name the state item are not there, or it is not plain what they are ids of.
     NoEntity,
 }
 
 impl Unfolded {
+    /// Every word of [`Self::word`].
+    pub const WORDS: [&str; 6] = [
+        "version",
+        "created_at_unreadable",
+        "created_at_ahead",
+        "created_at_before_2015",
+        "unknown_type",
+        "no_entity",
+    ];
+
     /// A stable word for the stored event.
     pub fn word(self) -> &'static str {
         match self {
             Self::Version => "version",
             Self::CreatedAtUnreadable => "created_at_unreadable",
             Self::CreatedAtAhead => "created_at_ahead",
+            Self::CreatedAtBefore2015 => "created_at_before_2015",
             Self::UnknownType => "unknown_type",
             Self::NoEntity => "no_entity",
         }
     }
 }
 
-/// The one register that this event writes, or why it writes none.
-pub fn write(
+/// The register that this event writes, or why it writes none. A revocation that names several things writes one for
+/// each of them.
+pub fn writes(
     envelope: &Envelope<'_>,
     facts: &Facts,
     hash: &BodyHash,
     received_at: Timestamp,
-) -> Result<Write, Unfolded> {
+) -> Result<Vec<Write>, Unfolded> {
     if !envelope.is_known_version() {
         return Err(Unfolded::Version);
     }
@@ -47,13 +65,48 @@ pub fn write(
     if created_at.duration_since(received_at) > MAX_AHEAD {
         return Err(Unfolded::CreatedAtAhead);
     }
+    if created_at < EARLIEST {
+        return Err(Unfolded::CreatedAtBefore2015);
+    }
     let rule = rule(&envelope.kind, facts)?;
-    let entity = entity(rule.on, facts).ok_or(Unfolded::NoEntity)?;
-    Ok(Write {
-        entity,
-        register: rule.register,
-        value: Register { v: Version::new(created_at, rule.rank, &envelope.id, hash), fields: rule.fields },
-    })
+    let entities = if is_revocation(&envelope.kind) {
+        revoked(&envelope.kind, facts)
+    } else {
+        entity(rule.on, facts).into_iter().collect()
+    };
+    if entities.is_empty() {
+        return Err(Unfolded::NoEntity);
+    }
+    let value = Register { v: Version::new(created_at, rule.rank, &envelope.id, hash), fields: rule.fields };
+    let write = |entity| Write { entity, register: rule.register.clone(), value: value.clone() };
+    Ok(entities.into_iter().map(write).collect())
+}
+
+/// What an event is about, whether it can be folded or not.
+pub fn about(kind: &EventType, facts: &Facts) -> Option<Entity> {
+    let known = rule(kind, facts).ok().and_then(|rule| entity(rule.on, facts));
+    let any = [On::Account, On::Archive, On::Invite, On::Record, On::Verification, On::User];
+    known.or_else(|| any.into_iter().find_map(|on| entity(on, facts)))
+}
+
+/// Every account or archive that a revocation names, of every user that it names.
+pub fn revoked(kind: &EventType, facts: &Facts) -> Vec<Entity> {
+    let mut entities = Vec::new();
+    for user in &facts.named {
+        let Subject::User(user) = user else { continue };
+        for subject in &facts.named {
+            match (kind, subject) {
+                (EventType::AccountDisconnected, Subject::Account(id)) => {
+                    entities.push(Entity::Account(user.clone(), id.clone()));
+                }
+                (EventType::ArchiveRevoked, Subject::Archive(id)) => {
+                    entities.push(Entity::Archive(user.clone(), id.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+    entities
 }
 
 /// Whether the event takes access back. That must take hold even where it writes no register, because
@@ -107,7 +160,19 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
             ("status", text(facts.status.as_ref())),
             ("channel", text(facts.channel.as_ref())),
             ("channel_id", text(facts.channel_id.as_ref())),
+            ("providers", list(&facts.providers)),
+            ("file_types", list(&facts.file_types)),
+            ("cut", list(&facts.cut)),
+            ("items", counts(&facts.items)),
         ])
+    };
+    // One for each channel, so that the session of one does not hide that of another.
+    let session_register = match (&facts.channel, &facts.channel_id) {
+        (None, None) => "session".to_owned(),
+        (channel, id) => {
+            let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
+            format!("session#{}#{}", part(channel), part(id))
+        }
     };
     let providers = || ("providers", list(&facts.providers));
     let error_code = || ("error_code", text(facts.error_code.as_ref()));
@@ -121,7 +186,9 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
     let linked = facts.task_type == Some(TaskType::LinkAccount) && facts.status == Some(Status::Succeeded);
     let task = |state: &str, rank| {
         let kind = facts.task_type.as_ref().map_or("UNSPECIFIED", |kind| kind.as_str());
-        let register = if linked && state == "FINISHED" { LINKED.to_owned() } else { format!("task#{kind}") };
+        // A task that starts must not hide how the one before it ended.
+        let register =
+            if linked && state == "FINISHED" { LINKED.to_owned() } else { format!("task#{kind}#{state}") };
         rule(
             On::Source,
             &register,
@@ -131,6 +198,8 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
                 ("status", text(facts.status.as_ref())),
                 error_code(),
                 ("datapoints", list(&facts.datapoints)),
+                ("cut", list(&facts.cut)),
+                ("items", counts(&facts.items)),
                 providers(),
             ]),
         )
@@ -138,7 +207,7 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
     let data = |point: &str, change: &str| {
         rule(
             On::Account,
-            &format!("dp#{point}"),
+            &format!("dp#{point}#{change}"),
             u8::from(change == "UPDATED"),
             fields([
                 ("change", text(Some(change))),
@@ -154,8 +223,8 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
     };
     Ok(match kind {
         E::UserCreated => rule(On::User, "created", 0, session()),
-        E::UserSessionCompleted => rule(On::User, "session", 1, session()),
-        E::UserSessionReset => rule(On::User, "session", 2, session()),
+        E::UserSessionCompleted => rule(On::User, &session_register, 1, session()),
+        E::UserSessionReset => rule(On::User, &session_register, 2, session()),
         E::AccountCreated => connection("PENDING", 0),
         E::AccountFailed => connection("ERROR", 1),
         E::AccountConnected => connection("CONNECTED", 2),
@@ -172,6 +241,8 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
                 ("status", text(facts.status.as_ref())),
                 ("monitor_status", text(facts.monitor_status.as_ref())),
                 ("datapoints", list(&facts.datapoints)),
+                ("cut", list(&facts.cut)),
+                ("items", counts(&facts.items)),
                 providers(),
             ]),
         ),
@@ -213,9 +284,18 @@ fn rule(kind: &EventType, facts: &Facts) -> Result<Rule, Unfolded> {
             )
         }
         E::VerificationStarted => rule(On::Verification, "verification", 0, fields([status("STARTED")])),
-        E::VerificationCompleted => {
-            rule(On::Verification, "verification", 1, fields([status("COMPLETED"), result_code()]))
-        }
+        E::VerificationCompleted => rule(
+            On::Verification,
+            "verification",
+            1,
+            fields([
+                status("COMPLETED"),
+                result_code(),
+                ("final_matches", text(facts.final_matches)),
+                ("matched", list(&facts.matched)),
+                ("mismatched", list(&facts.mismatched)),
+            ]),
+        ),
         E::Unknown(_) => return Err(Unfolded::UnknownType),
     })
 }
@@ -230,4 +310,9 @@ pub(crate) fn text(word: Option<impl ToString>) -> Option<Value> {
 
 fn list(words: &[String]) -> Option<Value> {
     (!words.is_empty()).then(|| Value::List(words.to_vec()))
+}
+
+/// Numbers by name, as a list that [`super::view`] takes apart.
+fn counts(items: &BTreeMap<String, u64>) -> Option<Value> {
+    list(&items.iter().map(|(name, count)| format!("{name}={count}")).collect::<Vec<_>>())
 }

@@ -9,7 +9,7 @@ use super::event::Record;
 use super::fault::Fault;
 use super::read::stored_event;
 use super::{Item, QuarantineKey, Table, text};
-use crate::event::Envelope;
+use crate::event::{Envelope, Subject};
 use crate::id::EventId;
 use crate::job::{Job, Source};
 use crate::state::{self, BodyHash};
@@ -50,14 +50,18 @@ impl Table {
         let version = event.version.as_ref().map(|version| {
             serde_json::from_str(version).unwrap_or_else(|_| serde_json::Value::from(version.as_str()))
         });
+        let sent_as = event.other_body_of.as_ref().unwrap_or(&event.id);
         let envelope = serde_json::json!({
-            "id": event.id, "type": event.kind, "version": version, "createdAt": event.created_at,
+            "id": sent_as, "type": event.kind, "version": version, "createdAt": event.created_at,
         });
         let envelope = envelope.to_string();
         let envelope = Envelope::parse(Verified::from_own_queue(envelope.as_bytes()))
             .map_err(|_| unusable("id or type"))?;
         let hash = BodyHash::from_hex(&event.hash).ok_or_else(|| unusable("hash"))?;
-        let write = state::write(&envelope, &event.facts, &hash, event.received_at);
+        let mut facts = event.facts.clone();
+        facts.named = event.subjects.iter().filter_map(|subject| Subject::from_text(subject)).collect();
+        facts.subjects.clone_from(&facts.named);
+        let writes = state::writes(&envelope, &facts, &hash, event.received_at);
         let job = Job {
             source: Source::Webhook,
             received_at: event.received_at,
@@ -67,11 +71,11 @@ impl Table {
         };
         let record = Record {
             envelope: &envelope,
-            facts: &event.facts,
+            facts: &facts,
             body: &[],
             hash: &hash,
             job: &job,
-            writes: write.as_ref().map(std::slice::from_ref).map_err(|reason| *reason),
+            writes: writes.as_deref().map_err(|reason| *reason),
             stored_at: event.stored_at,
             // Of what a browser said only.
             expires: event.stored_at,

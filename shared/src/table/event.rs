@@ -1,28 +1,26 @@
-//! Events: the order of writes, repeats, and what a stored one looks like.
+//! Events: the order of writes, repeats, other bodies under an id, and what a stored one looks like.
 
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::body::Packed;
 use super::fault::{Fault, Poison};
-use super::read::MAX_ITEMS;
+use super::revoked::{Carried, is_revoked};
 use super::{DAY_SHARDS, Item, Table, day, fixed, number, text};
-use crate::event::{Envelope, EventType, Facts, Subject};
-use crate::job::Job;
-use crate::state::{BodyHash, Entity, REVOCATION, REVOKED_UNDATED, Unfolded, Write, is_revocation};
+use crate::event::{Envelope, Facts, Subject};
+use crate::id::{EventId, MAX_ID_BYTES};
+use crate::job::{Job, Source};
+use crate::state::{BodyHash, Entity, REVOCATION, UNFOLDED_SINCE, Unfolded, Write, about, is_revocation};
 
 /// The most sightings of one event that are told apart; Smile makes three tries.
 const MAX_DELIVERIES: usize = 20;
 
-/// The most things that one event may be about. Smile's largest events are about some dozens; each one
-/// more is one more look whether it was revoked.
+/// The most things that one event may be about. Smile's largest events are about some dozens.
 const MAX_SUBJECTS: usize = 500;
 
 /// An event, with all that is known of it.
@@ -61,11 +59,13 @@ pub enum Stored {
         /// Whether this one had not been seen: false when it was our own queue that repeated.
         new_delivery: bool,
     },
-    /// Another body is there under this id. Nothing of this event was stored but its register.
-    Conflict {
-        /// Whether something that it carries was revoked, so that its body must not be kept anywhere.
-        revoked: bool,
+    /// Another body was there under this id. This one is stored, too, under an id of its own.
+    OtherBody {
+        /// Whether its body is.
+        body_kept: bool,
     },
+    /// What a browser said is there under this id with another body. Nothing of this one was stored but its registers.
+    Conflict,
 }
 
 /// An event as it is read back.
@@ -106,6 +106,12 @@ pub struct StoredEvent {
     /// The state item that it wrote to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
+    /// The id under which Smile sent it, where another body had come under that id before. Not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_body_of: Option<String>,
+    /// The ids of further bodies that came under this id. Not in lists.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub other_bodies: BTreeSet<String>,
     /// The register that it wrote; of two, the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub register: Option<String>,
@@ -123,28 +129,79 @@ impl Table {
         if record.facts.subjects.len() > MAX_SUBJECTS {
             return Err(Fault::Poison(Poison::ItemTooLarge));
         }
-        let packed = Packed::new(record.body);
-        let (pk, chunk_sk) = (event_pk(&record), |at| chunk_sk(&record, at));
-        self.put_chunks(&packed, &pk, chunk_sk, record.expires).await?;
-        let revoked = self.write_state(&record).await? || self.any_revoked(&record).await?;
-        let stored = self.put_event(&record, (!revoked).then_some(&packed)).await;
-        let chunks_belong =
-            !revoked && !matches!(stored, Ok(Stored::Conflict { .. }) | Err(Fault::Poison(_)));
-        if revoked && matches!(stored, Ok(Stored::Repeat { .. })) {
-            self.strip(&record).await?;
+        let carried = record.carried();
+        let is_marked = self.write_state(&record).await?;
+        let revoked = is_marked || self.any_revoked(&carried).await?;
+        if revoked && !is_marked {
+            self.mark_from_tombstones(&carried, record.stored_at).await?;
         }
-        if !chunks_belong {
+        let place = Place { id: record.envelope.id.clone(), other_body_of: None };
+        match self.put_at(&record, &place, &carried, revoked).await? {
+            Stored::Conflict if record.job.source != Source::Callback => {
+                let other = Place::of_other_body(&record)?;
+                self.name_other_body(&record, &other).await?;
+                match self.put_at(&record, &other, &carried, revoked).await? {
+                    Stored::New { body_kept } => Ok(Stored::OtherBody { body_kept }),
+                    // Two bodies of which the hashes begin with the same eight digits.
+                    Stored::Conflict => Err(Fault::Poison(Poison::ItemTooLarge)),
+                    repeat => Ok(repeat),
+                }
+            }
+            stored => Ok(stored),
+        }
+    }
+
+    /// Stores the event and its body under one id.
+    async fn put_at(
+        &self,
+        record: &Record<'_>,
+        place: &Place,
+        carried: &Carried,
+        revoked: bool,
+    ) -> Result<Stored, Fault> {
+        let packed = Packed::new(record.body);
+        let (pk, chunk_sk) = (place.pk(), |at| chunk_sk(record, at));
+        if revoked {
+            // An earlier try can have written them, and ended before it could remove them.
+            self.delete_chunks(packed.chunks().count(), &pk, chunk_sk).await?;
+        } else {
+            self.put_chunks(&packed, &pk, chunk_sk, record.expires).await?;
+        }
+        let put = self.put_event(record, place, (!revoked).then_some(&packed)).await;
+        if matches!(put, Err(Fault::Poison(_))) {
             self.delete_chunks(packed.chunks().count(), &pk, chunk_sk).await?;
         }
-        stored
+        // After any other fault it may be there: the next try finds out.
+        let (stored, has_body) = put?;
+        // A revocation can have come since the state was asked.
+        let strip = has_body && (revoked || self.any_revoked_now(record, carried).await?);
+        if strip {
+            self.strip(place).await?;
+        }
+        if !revoked && (strip || !has_body) {
+            self.delete_chunks(packed.chunks().count(), &pk, chunk_sk).await?;
+        }
+        Ok(match stored {
+            Stored::New { .. } => Stored::New { body_kept: has_body && !strip },
+            stored => stored,
+        })
+    }
+
+    /// Asks again when the event is there, and this time also for the item that it wrote to.
+    async fn any_revoked_now(&self, record: &Record<'_>, carried: &Carried) -> Result<bool, Fault> {
+        let revoked = self.any_revoked(carried).await?;
+        if revoked {
+            self.mark_from_tombstones(carried, record.stored_at).await?;
+        }
+        Ok(revoked)
     }
 
     /// Takes the body out of an event that is there: what it carries has been revoked since.
-    async fn strip(&self, record: &Record<'_>) -> Result<(), Fault> {
+    async fn strip(&self, place: &Place) -> Result<(), Fault> {
         self.client
             .update_item()
             .table_name(&self.name)
-            .key("pk", text(event_pk(record)))
+            .key("pk", text(place.pk()))
             .key("sk", text("EVENT"))
             .condition_expression("attribute_exists(pk)")
             .update_expression("SET body_dropped = :revoked REMOVE body, body_chunks, body_encoding")
@@ -155,55 +212,69 @@ impl Table {
         Ok(())
     }
 
-    /// Revokes what the event is about, where no register can say so. Says whether anything was.
-    async fn revoke_undated(&self, record: &Record<'_>) -> Result<bool, Fault> {
-        let facts = record.facts;
-        let subject = match &record.envelope.kind {
-            EventType::AccountDisconnected => facts.account.clone().map(Subject::Account),
-            _ => facts.archive.clone().map(Subject::Archive),
-        };
-        let Some(subject) = subject.map(|subject| subject.to_string()) else { return Ok(false) };
-        let items = match &facts.user {
-            Some(user) => vec![(Subject::User(user.clone()).to_string(), subject.clone())],
-            None => self.keys_by_own_id(&subject).await?,
-        };
-        for (pk, sk) in items {
-            self.client
-                .update_item()
-                .table_name(&self.name)
-                .key("pk", text(pk))
-                .key("sk", text(sk))
-                .update_expression(
-                    "SET #at = if_not_exists(#at, :at), #owner = :owner, #order = :order, #erase = :erase, #due = :at",
-                )
-                .expression_attribute_names("#at", REVOKED_UNDATED)
-                .expression_attribute_names("#owner", "owner")
-                .expression_attribute_names("#order", "order")
-                .expression_attribute_names("#erase", "erase")
-                .expression_attribute_names("#due", "erase_due")
-                .expression_attribute_values(":at", text(fixed(record.stored_at)))
-                .expression_attribute_values(":owner", text(&subject))
-                .expression_attribute_values(":order", text("STATE"))
-                .expression_attribute_values(":erase", text("DUE"))
-                .send()
-                .await
-                .map_err(|error| Fault::of("revoking", &error))?;
-        }
-        Ok(true)
+    /// Names another body at the event whose id it came under.
+    async fn name_other_body(&self, record: &Record<'_>, other: &Place) -> Result<(), Fault> {
+        let first = Place { id: record.envelope.id.clone(), other_body_of: None };
+        self.client
+            .update_item()
+            .table_name(&self.name)
+            .key("pk", text(first.pk()))
+            .key("sk", text("EVENT"))
+            .condition_expression("attribute_exists(pk)")
+            .update_expression("ADD #others :other")
+            .expression_attribute_names("#others", "other_bodies")
+            .expression_attribute_values(":other", AttributeValue::Ss(vec![other.id.to_string()]))
+            .send()
+            .await
+            .map_err(|error| Fault::of("naming another body", &error))?;
+        Ok(())
     }
 
-    /// Offers each register to its item. Says whether one of these is revoked.
+    /// Writes what the event says, or that it could not be folded. Says whether an item that it writes to is revoked.
     pub(super) async fn write_state(&self, record: &Record<'_>) -> Result<bool, Fault> {
+        let kind = &record.envelope.kind;
         let writes = match record.writes {
             Ok(writes) => writes,
-            Err(_) if is_revocation(&record.envelope.kind) => return self.revoke_undated(record).await,
-            Err(_) => return Ok(false),
+            Err(_) if record.job.source == Source::Callback => return Ok(false),
+            Err(_) if is_revocation(kind) => {
+                self.revoke(kind, record.facts, record.body, record.stored_at).await?;
+                return Ok(true);
+            }
+            Err(_) => return self.mark_unfolded(record).await,
         };
         let mut revoked = false;
         for write in writes {
             revoked |= self.offer(record, write).await?;
         }
         Ok(revoked)
+    }
+
+    /// Marks the item that the event is about: it is known, and something about it could not be folded. Says whether
+    /// it is revoked.
+    async fn mark_unfolded(&self, record: &Record<'_>) -> Result<bool, Fault> {
+        let Some(entity) = about(&record.envelope.kind, record.facts) else { return Ok(false) };
+        let (pk, sk) = entity.keys();
+        let mut set = "SET #since = if_not_exists(#since, :now)".to_owned();
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("pk", text(pk))
+            .key("sk", text(sk))
+            .expression_attribute_names("#since", UNFOLDED_SINCE)
+            .expression_attribute_values(":now", text(fixed(record.stored_at)))
+            .return_values(ReturnValue::AllNew);
+        if let Some(owner) = entity.own_index_key() {
+            set.push_str(", #owner = :owner, #order = :order");
+            update = update
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_names("#order", "order")
+                .expression_attribute_values(":owner", text(owner))
+                .expression_attribute_values(":order", text("STATE"));
+        }
+        let answer = update.update_expression(set).send().await;
+        let answer = answer.map_err(|error| Fault::of("marking state", &error))?;
+        Ok(answer.attributes.as_ref().is_some_and(is_revoked))
     }
 
     /// Offers one register to its item. Says whether that item is revoked.
@@ -263,54 +334,24 @@ impl Table {
         }
     }
 
-    /// Whether any other account or archive that the event carries something of is revoked.
-    async fn any_revoked(&self, record: &Record<'_>) -> Result<bool, Fault> {
-        let written: Vec<_> =
-            record.writes.iter().flat_map(|writes| *writes).map(|write| write.entity.keys()).collect();
-        let (mut users, mut owned) = (Vec::new(), Vec::new());
-        for subject in &record.facts.subjects {
-            match subject {
-                Subject::User(_) => users.push(subject.to_string()),
-                Subject::Account(_) | Subject::Archive(_) => owned.push(subject.to_string()),
-                _ => {}
-            }
-        }
-        let mut keys = Vec::new();
-        for subject in owned {
-            match users.as_slice() {
-                [user] => keys.push((user.clone(), subject)),
-                // Whose it is does not follow from the event.
-                _ => keys.extend(self.keys_by_own_id(&subject).await?),
-            }
-        }
-        keys.retain(|key| !written.contains(key));
-        for batch in keys.chunks(MAX_ITEMS) {
-            if self.revoked_in(batch).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    async fn revoked_in(&self, keys: &[(String, String)]) -> Result<bool, Fault> {
-        let marks = KeysAndAttributes::builder()
-            .projection_expression("pk, #revocation, #undated")
-            .expression_attribute_names("#revocation", REVOCATION)
-            .expression_attribute_names("#undated", REVOKED_UNDATED);
-        Ok(self.items("reading revocations", keys, marks).await?.iter().any(is_revoked))
-    }
-
-    async fn put_event(&self, record: &Record<'_>, body: Option<&Packed<'_>>) -> Result<Stored, Fault> {
+    /// Puts the event where there is none of its id. Says whether the event that is there now has this body.
+    async fn put_event(
+        &self,
+        record: &Record<'_>,
+        place: &Place,
+        body: Option<&Packed<'_>>,
+    ) -> Result<(Stored, bool), Fault> {
+        let item = item(record, place, body)?;
         let put = self
             .client
             .put_item()
             .table_name(&self.name)
-            .set_item(Some(item(record, body)?))
+            .set_item(Some(item.clone()))
             .condition_expression("attribute_not_exists(pk)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let Err(error) = put else { return Ok(Stored::New { body_kept: body.is_some() }) };
+        let Err(error) = put else { return Ok((Stored::New { body_kept: body.is_some() }, body.is_some())) };
         let Some(PutItemError::ConditionalCheckFailedException(there)) = error.as_service_error() else {
             return Err(Fault::of("writing an event", &error));
         };
@@ -319,51 +360,117 @@ impl Table {
         })?;
         let hash = there.get("hash").and_then(|hash| hash.as_s().ok());
         if hash.map(String::as_str) != Some(record.hash.as_str()) {
-            return Ok(Stored::Conflict { revoked: body.is_none() });
+            return Ok((Stored::Conflict, false));
         }
-        if let Some(body) = body {
+        // One whose body was taken out since must not get chunks again.
+        let has_body = !there.contains_key("body_dropped");
+        if let Some(body) = body.filter(|_| has_body) {
             // They have been written anew, and would outlive the event, where nobody could find them to erase them.
             let chunks = body.chunks().count();
-            self.end_chunks_with(there, chunks, &event_pk(record), |at| chunk_sk(record, at)).await?;
+            self.end_chunks_with(there, chunks, &place.pk(), |at| chunk_sk(record, at)).await?;
         }
-        self.count_delivery(record, there).await
+        Ok((self.repeat(record, place, there, &item).await?, has_body))
     }
 
-    /// Adds this try of the vendor's to the tries that were seen.
-    async fn count_delivery(&self, record: &Record<'_>, there: &Item) -> Result<Stored, Fault> {
+    /// Adds this try of the vendor's to the tries that were seen. What an older release read of the same body and this
+    /// one reads differently is replaced, so that a replay repairs it.
+    async fn repeat(
+        &self,
+        record: &Record<'_>,
+        place: &Place,
+        there: &Item,
+        item: &Item,
+    ) -> Result<Stored, Fault> {
         let seen = there.get("deliveries").and_then(|set| set.as_ss().ok()).map_or(&[][..], Vec::as_slice);
-        if seen.contains(&record.job.delivery) || seen.len() >= MAX_DELIVERIES {
-            return Ok(Stored::Repeat { deliveries: seen.len(), new_delivery: false });
-        }
-        let answer = self
+        let new_delivery = !seen.contains(&record.job.delivery) && seen.len() < MAX_DELIVERIES;
+        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        let mut update = self
             .client
             .update_item()
             .table_name(&self.name)
-            .key("pk", text(event_pk(record)))
+            .key("pk", text(place.pk()))
             .key("sk", text("EVENT"))
-            .update_expression("ADD #deliveries :delivery")
             .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#deliveries", "deliveries")
-            .expression_attribute_values(":delivery", AttributeValue::Ss(vec![record.job.delivery.clone()]))
-            .return_values(ReturnValue::UpdatedNew)
-            .send()
-            .await;
-        match answer {
+            .return_values(ReturnValue::AllNew);
+        for name in ["facts", "subjects", "owner", "entity", "register", "unfolded"] {
+            if is_same(there.get(name), item.get(name)) {
+                continue;
+            }
+            update = update.expression_attribute_names(format!("#{name}"), name);
+            if let Some(value) = item.get(name) {
+                set.push(format!("#{name} = :{name}"));
+                update = update.expression_attribute_values(format!(":{name}"), value.clone());
+            } else {
+                remove.push(format!("#{name}"));
+            }
+        }
+        let mut expression = String::new();
+        for (clause, parts) in [("SET", &set), ("REMOVE", &remove)] {
+            if !parts.is_empty() {
+                expression.push_str(&format!("{clause} {} ", parts.join(", ")));
+            }
+        }
+        if new_delivery {
+            expression.push_str("ADD #deliveries :delivery");
+            update =
+                update.expression_attribute_names("#deliveries", "deliveries").expression_attribute_values(
+                    ":delivery",
+                    AttributeValue::Ss(vec![record.job.delivery.clone()]),
+                );
+        }
+        if expression.is_empty() {
+            return Ok(Stored::Repeat { deliveries: seen.len(), new_delivery });
+        }
+        match update.update_expression(expression).send().await {
             Ok(answer) => {
                 let set = answer.attributes.as_ref().and_then(|item| item.get("deliveries")?.as_ss().ok());
-                Ok(Stored::Repeat { deliveries: set.map_or(0, Vec::len), new_delivery: true })
+                Ok(Stored::Repeat { deliveries: set.map_or(0, Vec::len), new_delivery })
             }
             Err(error) => Err(Fault::of("counting a delivery", &error)),
         }
     }
 }
 
-fn is_revoked(item: &Item) -> bool {
-    item.contains_key(REVOCATION) || item.contains_key(REVOKED_UNDATED)
+/// Whether two attributes say the same; a set has no order.
+fn is_same(one: Option<&AttributeValue>, other: Option<&AttributeValue>) -> bool {
+    match (one, other) {
+        (Some(AttributeValue::Ss(one)), Some(AttributeValue::Ss(other))) => {
+            one.iter().collect::<BTreeSet<_>>() == other.iter().collect::<BTreeSet<_>>()
+        }
+        (one, other) => one == other,
+    }
 }
 
-fn event_pk(record: &Record<'_>) -> String {
-    format!("EVENT#{}", record.envelope.id)
+impl Record<'_> {
+    fn carried(&self) -> Carried {
+        let is_understood = self.job.source == Source::Callback
+            || !matches!(self.writes, Err(Unfolded::NoEntity | Unfolded::UnknownType));
+        Carried::new(self.facts, self.body, is_understood)
+    }
+}
+
+/// Where an event lies.
+struct Place {
+    /// Its id in the table.
+    id: EventId,
+    /// The id under which it was sent, where that is another one.
+    other_body_of: Option<EventId>,
+}
+
+impl Place {
+    fn pk(&self) -> String {
+        format!("EVENT#{}", self.id)
+    }
+
+    /// Beside the event that has the id. A longer id than there is room for loses its end: the hash tells it apart.
+    fn of_other_body(record: &Record<'_>) -> Result<Self, Fault> {
+        let id = &record.envelope.id;
+        let hash = &record.hash.short()[..8];
+        let end = id.as_str().floor_char_boundary(MAX_ID_BYTES - 1 - hash.len());
+        let own = EventId::new(format!("{}~{hash}", &id.as_str()[..end]));
+        let own = own.map_err(|error| Fault::Retry(format!("an id cannot be made: {error}")))?;
+        Ok(Self { id: own, other_body_of: Some(id.clone()) })
+    }
 }
 
 fn chunk_sk(record: &Record<'_>, at: usize) -> String {
@@ -388,15 +495,15 @@ fn shard(hash: &BodyHash) -> u32 {
     u32::from_str_radix(&hash.short()[..4], 16).unwrap_or_default() % DAY_SHARDS
 }
 
-fn item(record: &Record<'_>, body: Option<&Packed<'_>>) -> Result<Item, Fault> {
+fn item(record: &Record<'_>, place: &Place, body: Option<&Packed<'_>>) -> Result<Item, Fault> {
     let Record { envelope, facts, hash, job, .. } = record;
     let unwritable =
         |error: serde_dynamo::Error| Fault::Retry(format!("an event cannot be written: {error}"));
     let stored_at = fixed(record.stored_at);
     let mut item = Item::from([
-        ("pk".to_owned(), text(event_pk(record))),
+        ("pk".to_owned(), text(place.pk())),
         ("sk".to_owned(), text("EVENT")),
-        ("id".to_owned(), text(envelope.id.as_str())),
+        ("id".to_owned(), text(place.id.as_str())),
         ("type".to_owned(), text(envelope.kind.as_str())),
         ("source".to_owned(), text(job.source.as_str())),
         ("received_at".to_owned(), text(fixed(job.received_at))),
@@ -405,7 +512,7 @@ fn item(record: &Record<'_>, body: Option<&Packed<'_>>) -> Result<Item, Fault> {
         ("bytes".to_owned(), number(record.body.len())),
         ("deliveries".to_owned(), AttributeValue::Ss(vec![job.delivery.clone()])),
         ("facts".to_owned(), serde_dynamo::to_attribute_value(facts).map_err(unwritable)?),
-        ("order".to_owned(), text(format!("{stored_at}#{}", envelope.id))),
+        ("order".to_owned(), text(format!("{stored_at}#{}", place.id))),
         ("day".to_owned(), text(format!("DAY#{}#{}", day(record.stored_at), shard(hash)))),
         ("expires".to_owned(), number(record.expires.as_second())),
     ]);
@@ -417,6 +524,7 @@ fn item(record: &Record<'_>, body: Option<&Packed<'_>>) -> Result<Item, Fault> {
     add("version", envelope.version.map(|version| version.chars().take(64).collect()));
     add("created_at", envelope.created_at.as_deref().map(|at| at.chars().take(64).collect()));
     add("owner", owner(facts));
+    add("other_body_of", place.other_body_of.as_ref().map(ToString::to_string));
     let first = record.writes.ok().and_then(<[Write]>::first);
     add("entity", first.map(|write| write.entity.to_string()));
     add("register", first.map(|write| write.register.clone()));

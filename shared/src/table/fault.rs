@@ -23,12 +23,17 @@ pub enum Fault {
 pub enum Poison {
     /// The event is about more than 500 things, or its facts make an item of more than 400 KB.
     ItemTooLarge,
+    /// The event does not say in a form that is known what it is about, so that something revoked might hide in it.
+    Unattributed,
 }
 
 impl fmt::Display for Poison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ItemTooLarge => f.write_str("the event is about too many things to fit an item"),
+            Self::Unattributed => {
+                f.write_str("the event does not say in a form that is known what it is about")
+            }
         }
     }
 }

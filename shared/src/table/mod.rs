@@ -6,16 +6,22 @@
 //!    newer?"), which gives the item back either way: nothing is read first, nothing is merged.
 //! 2. The event is one `PutItem` that must find no event of that id. So the stream shows an event only
 //!    when its state is there, and shows it once. "Already there" is [`Stored::Repeat`].
-//! 3. A body too large for the event's item lies beside it in chunks, which are written first and whose
-//!    keys carry the body's hash: another body under the same id never overwrites them.
+//! 3. A body too large for the event's item lies beside it in chunks, which are written before it, once the
+//!    state has said that nothing is revoked. Their keys carry the body's hash, so that another body under the
+//!    same id never overwrites them.
 //! 4. A subject that was revoked keeps no body: the state's own answer says so for the item that the
-//!    event writes to, and a read for whatever else the event carries something of.
+//!    event writes to, and a read for whatever else the event carries something of. That is asked once more when the
+//!    event is there, since a revocation can come between the two. Whatever way it ends, no chunk of a revoked subject
+//!    stays.
+//! 5. Another body under the id of an event is an event of its own, under the id with `~` and the start of the body's
+//!    hash after it. Each names the other.
 //!
 //! | item | pk / sk |
 //! |---|---|
 //! | state | [`Entity::keys`](crate::state::Entity::keys) |
 //! | what a browser said | `USER#id` / `WIDGET…`, also [`Entity::keys`](crate::state::Entity::keys) |
 //! | event | `EVENT#id` / `EVENT` |
+//! | revoked before anything was known | `ACCOUNT#id` or `ARCHIVE#id` / `REVOKED` |
 //! | chunk of a body | `EVENT#id` / `BODY#hash#nn` |
 //! | quarantined | `QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#stored_at#nn` after it |
 //! | connection | `CONNECTION#id` / `CONNECTION`, and once it listens `LISTENERS#user` / `CONNECTION#id` |
@@ -33,6 +39,7 @@ mod fault;
 mod page;
 mod quarantine;
 mod read;
+mod revoked;
 
 use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;

@@ -28,11 +28,13 @@ pub enum Reason {
     Undecodable,
     /// The event is about too many things to fit an item.
     ItemTooLarge,
+    /// The event does not say in a form that is known what it is about.
+    Unattributed,
 }
 
 impl Reason {
     /// Every word of [`Self::word`].
-    pub const WORDS: [&str; 9] = [
+    pub const WORDS: [&str; 10] = [
         "not_utf8",
         "not_json",
         "no_id",
@@ -42,6 +44,7 @@ impl Reason {
         "unlisted_source",
         "undecodable",
         "item_too_large",
+        "unattributed",
     ];
 
     /// A stable word for metrics and lists.
@@ -52,6 +55,7 @@ impl Reason {
             Self::UnlistedSource => "unlisted_source",
             Self::Undecodable => "undecodable",
             Self::ItemTooLarge => "item_too_large",
+            Self::Unattributed => "unattributed",
         }
     }
 }
@@ -64,6 +68,9 @@ impl fmt::Display for Reason {
             Self::UnlistedSource => f.write_str("it came from a source outside the allow list"),
             Self::Undecodable => f.write_str("the message on the queue cannot be taken apart"),
             Self::ItemTooLarge => f.write_str("the event is about too many things to fit an item"),
+            Self::Unattributed => {
+                f.write_str("the event does not say in a form that is known what it is about")
+            }
         }
     }
 }

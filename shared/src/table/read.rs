@@ -8,7 +8,9 @@ use super::fault::Fault;
 use super::{DAY_SHARDS, Item, Table, text};
 use crate::event::Subject;
 use crate::id::{EventId, UserId};
-use crate::state::{Entity, Fields, REVOKED_UNDATED, Register, Registers, State, Version, WIDGET};
+use crate::state::{
+    Entity, Fields, REVOKED_UNDATED, Register, Registers, State, UNFOLDED_SINCE, Version, WIDGET,
+};
 
 /// The most items of what one user's browser said that are read.
 pub(crate) const MAX_BROWSER_ITEMS: usize = 300;
@@ -226,9 +228,11 @@ pub(super) fn insert(state: &mut State, item: &Item) -> Result<(), Fault> {
         .map(|(name, value)| Ok((name.clone(), serde_dynamo::from_attribute_value(value.clone())?)))
         .collect::<Result<_, serde_dynamo::Error>>()
         .map_err(|error| Fault::Retry(format!("the state of {entity} cannot be read: {error}")))?;
-    if let Ok(at) = key(REVOKED_UNDATED).parse() {
-        let mark = Register { v: Version::of_mark(at), fields: Fields::new() };
-        registers.insert(REVOKED_UNDATED.to_owned(), mark);
+    for name in [REVOKED_UNDATED, UNFOLDED_SINCE] {
+        if let Ok(at) = key(name).parse() {
+            let mark = Register { v: Version::of_mark(at), fields: Fields::new() };
+            registers.insert(name.to_owned(), mark);
+        }
     }
     if !registers.is_empty() {
         state.insert(entity, registers);

@@ -178,7 +178,7 @@ mod tests {
 
     use shared::event::Envelope;
     use shared::state::view::StateView;
-    use shared::state::{BodyHash, State, write};
+    use shared::state::{BodyHash, State, writes};
     use shared::verify::Verified;
 
     use super::*;
@@ -216,7 +216,10 @@ mod tests {
             let body = body(event);
             let envelope = Envelope::parse(Verified::from_own_queue(body.as_bytes())).unwrap();
             let facts = envelope.facts().unwrap();
-            state.apply(write(&envelope, &facts, &BodyHash::of(body.as_bytes()), now()).unwrap());
+            writes(&envelope, &facts, &BodyHash::of(body.as_bytes()), now())
+                .unwrap()
+                .into_iter()
+                .for_each(|write| state.apply(write));
         }
         let view = serde_json::to_value(StateView::from(&state)).unwrap();
         let user = &view["users"][&ids.user];

@@ -89,7 +89,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use shared::event::Envelope;
-    use shared::state::{BodyHash, write};
+    use shared::state::{BodyHash, writes};
     use shared::verify::Verified;
 
     use super::*;
@@ -123,7 +123,7 @@ mod tests {
             for (found, given) in named.into_iter().flatten() {
                 assert_eq!(found, given, "{kind}");
             }
-            let written = write(&envelope, &facts, &BodyHash::of(body.as_bytes()), now());
+            let written = writes(&envelope, &facts, &BodyHash::of(body.as_bytes()), now());
             assert!(written.is_ok(), "{kind}: {written:?}");
             assert!(seen.insert(envelope.id), "an id came twice");
         }

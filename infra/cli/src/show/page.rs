@@ -6,8 +6,8 @@ use console::Style;
 use jiff::Timestamp;
 use shared::callback::fold::NO_PROVIDER;
 use shared::state::view::{
-    AccountView, ArchiveView, InviteView, RecordView, Standing, StateView, UserView, VerificationView,
-    WidgetView, WorkView,
+    AccountView, ArchiveView, ChangeView, InviteView, OutcomeView, RecordView, Standing, StateView, UserView,
+    VerificationView, WidgetView, WorkView,
 };
 use shared::table::StoredEvent;
 
@@ -59,6 +59,8 @@ pub(super) fn event(event: &StoredEvent) -> String {
         ("deliveries", Some(format!("{}: {}", event.deliveries.len(), list(&event.deliveries)))),
         ("wrote", wrote),
         ("not folded", event.unfolded.clone()),
+        ("sent as", event.other_body_of.clone()),
+        ("other bodies", (!event.other_bodies.is_empty()).then(|| list(&event.other_bodies))),
         ("subjects", Some(list(&event.subjects))),
         ("facts", serde_json::to_string(&event.facts).ok()),
         ("body", Some(body_of(event))),
@@ -80,11 +82,14 @@ fn user(page: &mut Page, view: &UserView) {
     page.blank();
     page.head("user", view.user.as_str(), None);
     page.pair("created", view.created_at.map(seconds).as_deref());
-    if let Some(session) = &view.session {
+    page.pair("unfolded", unfolded(view.unfolded_since).as_deref());
+    for session in &view.sessions {
         let words = [
             session.status.clone(),
             session.channel.clone(),
             session.channel_id.clone(),
+            (!session.providers.is_empty()).then(|| session.providers.join(" ")),
+            (!session.cut.is_empty()).then(|| format!("cut: {}", session.cut.join(" "))),
             session.at.map(since),
         ];
         page.pair("session", Some(&joined(words)));
@@ -161,6 +166,7 @@ fn standing(page: &mut Page, kind: &str, id: &str, standing: &Standing) {
     page.head(kind, id, Some(&standing.status));
     page.pair("since", standing.status_at.map(seconds).as_deref());
     page.pair("error", standing.error_code.as_deref());
+    page.pair("unfolded", unfolded(standing.unfolded_since).as_deref());
     page.pair("revoked", standing.revoked_at.map(seconds).as_deref());
 }
 
@@ -172,38 +178,59 @@ fn work(page: &mut Page, work: &WorkView) {
         );
     }
     for (kind, task) in &work.tasks {
-        let words = [
-            Some(kind.clone()),
-            task.status.clone().or_else(|| task.state.clone()),
-            task.error_code.clone(),
-            Some(points(&task.datapoints)),
-            task.at.map(since),
-        ];
-        page.pair("task", Some(&joined(words)));
+        let outcome = |outcome: &OutcomeView, state: Option<&String>| {
+            joined([
+                Some(kind.clone()),
+                outcome.status.clone().or_else(|| state.cloned()),
+                outcome.error_code.clone(),
+                Some(points(&outcome.datapoints)),
+                outcome.at.map(since),
+            ])
+        };
+        page.pair("task", Some(&outcome(&task.outcome, task.state.as_ref())));
+        if let Some(previous) = &task.previous {
+            page.pair("before", Some(&outcome(previous, None)));
+        }
     }
     for (point, data) in &work.data {
-        let updated = (!data.updated_ids.is_empty()).then(|| format!("{} updated", data.updated_ids.len()));
-        let words = [
-            Some(point.clone()),
-            data.change.clone(),
-            data.count.map(|count| count.to_string()),
-            data.item.clone(),
-            updated,
-            data.at.map(since),
-        ];
-        page.pair("data", Some(&joined(words)));
+        let change = |change: &ChangeView| {
+            let updated = match change.updated_ids.len() {
+                0 => None,
+                1 => Some("1 entry updated".to_owned()),
+                many => Some(format!("{many} entries updated")),
+            };
+            joined([
+                Some(point.clone()),
+                change.change.clone(),
+                change.count.map(|count| count.to_string()),
+                change.item.clone(),
+                updated,
+                change.at.map(since),
+            ])
+        };
+        page.pair("data", Some(&change(&data.last)));
+        if let Some(previous) = &data.previous {
+            page.pair("before", Some(&change(previous)));
+        }
     }
+}
+
+/// Tells that what is shown may be out of date.
+fn unfolded(since: Option<Timestamp>) -> Option<String> {
+    since.map(|since| format!("since {}: some events could not be folded, see its events", seconds(since)))
 }
 
 fn invite(page: &mut Page, view: &InviteView) {
     page.blank();
     page.head("invite", view.invite.as_str(), view.status.as_deref());
+    page.pair("unfolded", unfolded(view.unfolded_since).as_deref());
     page.pair("since", view.at.map(seconds).as_deref());
 }
 
 fn record(page: &mut Page, view: &RecordView) {
     page.blank();
     page.head("record", view.record.as_str(), view.status.as_deref());
+    page.pair("unfolded", unfolded(view.unfolded_since).as_deref());
     page.pair("type", view.kind.as_deref());
     page.pair("result", view.result_code.as_deref());
     page.pair("since", view.at.map(seconds).as_deref());
@@ -213,6 +240,11 @@ fn verification(page: &mut Page, view: &VerificationView) {
     page.blank();
     page.head("verification", view.verification.as_str(), view.status.as_deref());
     page.pair("result", view.result_code.as_deref());
+    let passed = view.final_matches.map(|matches| if matches { "passed" } else { "NOT passed" });
+    page.pair("conclusion", passed);
+    page.pair("matched", (!view.matched.is_empty()).then(|| view.matched.join(", ")).as_deref());
+    page.pair("mismatched", (!view.mismatched.is_empty()).then(|| view.mismatched.join(", ")).as_deref());
+    page.pair("unfolded", unfolded(view.unfolded_since).as_deref());
     page.pair("since", view.at.map(seconds).as_deref());
 }
 

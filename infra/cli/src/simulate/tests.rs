@@ -11,7 +11,7 @@ use shared::smile_api::{
     WebhookId,
 };
 use shared::state::view::StateView;
-use shared::state::{BodyHash, State, write};
+use shared::state::{BodyHash, State, writes};
 use shared::verify::verify;
 
 use super::*;
@@ -429,7 +429,10 @@ fn a_whole_life_is_one_story() {
         let envelope = Envelope::parse(verify(&body, Some(&signature), [&secret]).unwrap()).unwrap();
         let facts = envelope.facts().unwrap();
         let hash = BodyHash::of(&body);
-        state.apply(write(&envelope, &facts, &hash, NOW.parse().unwrap()).unwrap());
+        writes(&envelope, &facts, &hash, NOW.parse().unwrap())
+            .unwrap()
+            .into_iter()
+            .for_each(|write| state.apply(write));
     }
     let view = serde_json::to_value(StateView::from(&state)).unwrap();
     let told = |list: &str, id: &str| -> BTreeSet<(String, String)> {

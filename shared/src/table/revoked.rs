@@ -1,0 +1,286 @@
+//! What is revoked keeps no body: who has taken access back, and what follows for an event.
+//!
+//! An account or an archive is revoked when its state item has the register or the mark of a revocation. A revocation
+//! that names no user, of something of which nothing is known yet, leaves a tombstone under the subject's own key:
+//! `ACCOUNT#id` / `REVOKED`. What comes later finds it there.
+//!
+//! A subject can also hide: in a member that could not be read, or in an event that does not say what it is about in a
+//! form that is known. Then every text of the body is compared with the ids of what its users have revoked.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use jiff::Timestamp;
+
+use super::fault::{Fault, Poison};
+use super::read::MAX_ITEMS;
+use super::{Item, Table, fixed, text};
+use crate::event::{EventType, Facts, Subject, strings};
+use crate::id::UserId;
+use crate::state::{Entity, REVOCATION, REVOKED_UNDATED, is_revocation, revoked};
+
+/// The sort key of a tombstone.
+const REVOKED: &str = "REVOKED";
+
+/// The most subjects of one user that are looked up one by one; of more, the user's whole partition is read.
+const MAX_LOOKUPS: usize = 50;
+
+/// The most users whose partitions are read for one event.
+const MAX_USERS: usize = 20;
+
+/// The most texts of an event without a user that are taken for ids and looked up.
+const MAX_CANDIDATES: usize = 60;
+
+/// What an event could carry something of.
+pub(super) struct Carried {
+    users: Vec<UserId>,
+    /// Accounts and archives.
+    owned: Vec<Subject>,
+    /// Every text of the body, where a subject might hide.
+    texts: Option<BTreeSet<String>>,
+}
+
+impl Carried {
+    /// `is_understood` says that the event tells what it is about in a form that is known.
+    pub(super) fn new(facts: &Facts, body: &[u8], is_understood: bool) -> Self {
+        let mut carried = Self { users: Vec::new(), owned: Vec::new(), texts: None };
+        for subject in &facts.subjects {
+            match subject {
+                Subject::User(user) => carried.users.push(user.clone()),
+                Subject::Account(_) | Subject::Archive(_) => carried.owned.push(subject.clone()),
+                Subject::Invite(_) | Subject::Record(_) | Subject::Verification(_) => {}
+            }
+        }
+        // Records and verifications belong to no user and cannot be revoked.
+        let is_apart = facts
+            .subjects
+            .iter()
+            .all(|subject| matches!(subject, Subject::Record(_) | Subject::Verification(_)))
+            && !facts.subjects.is_empty();
+        if !is_apart && (!is_understood || !facts.unread.is_empty()) {
+            carried.texts = Some(texts_of(body));
+        }
+        carried
+    }
+
+    fn ids(&self) -> BTreeSet<&str> {
+        let owned = self.owned.iter().map(|subject| match subject {
+            Subject::Account(id) => id.as_str(),
+            Subject::Archive(id) => id.as_str(),
+            _ => "",
+        });
+        owned.chain(self.texts.iter().flatten().map(String::as_str)).collect()
+    }
+}
+
+/// Every text of a body but those of which every envelope consists.
+fn texts_of(body: &[u8]) -> BTreeSet<String> {
+    let mut texts = strings(&String::from_utf8_lossy(body));
+    for name in ["id", "type", "version", "createdAt", "data", "1"] {
+        texts.remove(name);
+    }
+    texts
+}
+
+impl Table {
+    /// Whether anything that the event could carry is revoked.
+    pub(super) async fn any_revoked(&self, carried: &Carried) -> Result<bool, Fault> {
+        match carried.users.as_slice() {
+            [user] if carried.texts.is_none() && carried.owned.len() <= MAX_LOOKUPS => {
+                let user = Subject::User(user.clone()).to_string();
+                let keys = carried.owned.iter().map(|subject| (user.clone(), subject.to_string()));
+                self.revoked_in(&keys.chain(tombstones(&carried.owned)).collect::<Vec<_>>()).await
+            }
+            [] => self.any_revoked_by_own_id(carried).await,
+            users if users.len() > MAX_USERS => Err(Fault::Poison(Poison::Unattributed)),
+            users => {
+                let ids = carried.ids();
+                for user in users {
+                    if self.revoked_of(user).await?.iter().any(|id| ids.contains(id.as_str())) {
+                        return Ok(true);
+                    }
+                }
+                self.revoked_in(&tombstones(&carried.owned).collect::<Vec<_>>()).await
+            }
+        }
+    }
+
+    /// The same without a user: by the ids of the accounts and archives alone.
+    async fn any_revoked_by_own_id(&self, carried: &Carried) -> Result<bool, Fault> {
+        let mut subjects = carried.owned.clone();
+        if let Some(texts) = &carried.texts {
+            if texts.len() > MAX_CANDIDATES {
+                return Err(Fault::Poison(Poison::Unattributed));
+            }
+            for id in texts {
+                subjects.extend(crate::id::AccountId::new(id.as_str()).map(Subject::Account));
+                subjects.extend(crate::id::ArchiveId::new(id.as_str()).map(Subject::Archive));
+            }
+        }
+        subjects.sort();
+        subjects.dedup();
+        let mut keys: Vec<_> = tombstones(&subjects).collect();
+        for subject in &subjects {
+            keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
+        }
+        self.revoked_in(&keys).await
+    }
+
+    /// Whether any of these items is marked as revoked.
+    async fn revoked_in(&self, keys: &[(String, String)]) -> Result<bool, Fault> {
+        for keys in keys.chunks(MAX_ITEMS) {
+            let marks = KeysAndAttributes::builder()
+                .projection_expression("pk, #revocation, #undated")
+                .expression_attribute_names("#revocation", REVOCATION)
+                .expression_attribute_names("#undated", REVOKED_UNDATED);
+            if self.items("reading revocations", keys, marks).await?.iter().any(is_revoked) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The ids of the accounts and archives that a user has revoked.
+    async fn revoked_of(&self, user: &UserId) -> Result<Vec<String>, Fault> {
+        let items = self.marks_of(user).await?;
+        let id = |item: &Item| Some(item.get("sk")?.as_s().ok()?.split_once('#')?.1.to_owned());
+        Ok(items.iter().filter(|item| is_revoked(item)).filter_map(id).collect())
+    }
+
+    /// The keys and marks of a user's accounts and archives.
+    async fn marks_of(&self, user: &UserId) -> Result<Vec<Item>, Fault> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            // From ACCOUNT# to ARCHIVE#, and nothing that a browser said.
+            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :until")
+            .expression_attribute_values(":pk", text(Subject::User(user.clone()).to_string()))
+            .expression_attribute_values(":from", text("ACCOUNT#"))
+            .expression_attribute_values(":until", text("ARCHIVE$"))
+            .projection_expression("pk, sk, #revocation, #undated")
+            .expression_attribute_names("#revocation", REVOCATION)
+            .expression_attribute_names("#undated", REVOKED_UNDATED)
+            .into_paginator()
+            .items()
+            .send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(item.map_err(|error| Fault::of("reading revocations", &error))?);
+        }
+        Ok(items)
+    }
+
+    /// Revokes what an event names, where no register can say so: since its date or its version cannot be believed, or
+    /// it does not say whose the account is, or what it names stands where nobody looks for it. Fails as poison when
+    /// nothing at all can be found that it could mean.
+    pub async fn revoke(
+        &self,
+        kind: &EventType,
+        facts: &Facts,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        debug_assert!(is_revocation(kind));
+        let mut keys: Vec<(String, String)> = revoked(kind, facts).iter().map(Entity::keys).collect();
+        if keys.is_empty() {
+            keys = self.meant(kind, facts, body).await?;
+        }
+        for (pk, sk) in keys {
+            self.mark_revoked(&pk, &sk, now).await?;
+        }
+        Ok(())
+    }
+
+    /// The keys of what a revocation means that does not name both a user and what is revoked.
+    async fn meant(
+        &self,
+        kind: &EventType,
+        facts: &Facts,
+        body: &[u8],
+    ) -> Result<Vec<(String, String)>, Fault> {
+        let is_meant = |subject: &&Subject| match kind {
+            EventType::AccountDisconnected => matches!(subject, Subject::Account(_)),
+            _ => matches!(subject, Subject::Archive(_)),
+        };
+        let named: Vec<&Subject> = facts.named.iter().filter(is_meant).collect();
+        let mut keys = Vec::new();
+        for subject in named {
+            // First the tombstone, so that what is created meanwhile finds it.
+            keys.push((subject.to_string(), REVOKED.to_owned()));
+            keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
+        }
+        if keys.is_empty() {
+            let texts = texts_of(body);
+            for subject in &facts.subjects {
+                let Subject::User(user) = subject else { continue };
+                for item in self.marks_of(user).await? {
+                    let key = |name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
+                    let (Some(pk), Some(sk)) = (key("pk"), key("sk")) else { continue };
+                    if sk.split_once('#').is_some_and(|(_, id)| texts.contains(id)) {
+                        keys.push((pk, sk));
+                    }
+                }
+            }
+        }
+        if keys.is_empty() { Err(Fault::Poison(Poison::Unattributed)) } else { Ok(keys) }
+    }
+
+    /// Marks an item as revoked at a time of ours, and as due for erasure.
+    async fn mark_revoked(&self, pk: &str, sk: &str, now: Timestamp) -> Result<(), Fault> {
+        let mut set = "SET #at = if_not_exists(#at, :at), #erase = :erase, #due = :at".to_owned();
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("pk", text(pk))
+            .key("sk", text(sk))
+            .expression_attribute_names("#at", REVOKED_UNDATED)
+            .expression_attribute_names("#erase", "erase")
+            .expression_attribute_names("#due", "erase_due")
+            .expression_attribute_values(":at", text(fixed(now)))
+            .expression_attribute_values(":erase", text("DUE"));
+        // Found by its own id, where its key begins with the user's.
+        if sk != REVOKED {
+            set.push_str(", #owner = :owner, #order = :order");
+            update = update
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_names("#order", "order")
+                .expression_attribute_values(":owner", text(sk))
+                .expression_attribute_values(":order", text("STATE"));
+        }
+        update.update_expression(set).send().await.map_err(|error| Fault::of("revoking", &error))?;
+        Ok(())
+    }
+
+    /// Marks the state items of what has a tombstone: they were created after it.
+    pub(super) async fn mark_from_tombstones(&self, carried: &Carried, now: Timestamp) -> Result<(), Fault> {
+        let [user] = carried.users.as_slice() else { return Ok(()) };
+        let pk = Subject::User(user.clone()).to_string();
+        for subject in carried.owned.iter().take(MAX_LOOKUPS) {
+            let tombstone = (subject.to_string(), REVOKED.to_owned());
+            if self.revoked_in(&[tombstone]).await? {
+                self.mark_revoked(&pk, &subject.to_string(), now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something that a body carries is revoked, so that not even the quarantine may keep it. In doubt it may:
+    /// whoever reads the quarantine decides.
+    pub async fn is_body_revoked(&self, facts: &Facts, body: &[u8]) -> Result<bool, Fault> {
+        match self.any_revoked(&Carried::new(facts, body, true)).await {
+            Err(Fault::Poison(_)) => Ok(false),
+            answer => answer,
+        }
+    }
+}
+
+fn tombstones(subjects: &[Subject]) -> impl Iterator<Item = (String, String)> + '_ {
+    subjects.iter().map(|subject| (subject.to_string(), REVOKED.to_owned()))
+}
+
+pub(super) fn is_revoked(item: &Item) -> bool {
+    item.contains_key(REVOCATION) || item.contains_key(REVOKED_UNDATED)
+}
