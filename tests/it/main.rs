@@ -7,6 +7,8 @@
 //! | `converges` | the table holds what the fold defines | SQLite, built in |
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
+//! | `mangled` | of payloads in any shape nothing is lost, and nothing is kept that was revoked | SQLite, built in |
+//! | `frozen` | what an older release stored keeps its meaning | SQLite, built in |
 //! | `callbacks` | what browsers say is kept once, changes nothing of the server's, and is refused where it must be | SQLite, built in |
 //! | `publish` | every stored event gets on the bus, whatever fails, and nothing personal does | SQLite, built in |
 //! | `live` | pages hear of their user's changes, and of nobody else's, whatever breaks | SQLite, built in |
@@ -36,10 +38,12 @@ mod cloud;
 mod converges;
 mod deployed;
 mod failing;
+mod frozen;
 mod golden;
 mod histories;
 mod kept;
 mod live;
+mod mangled;
 mod observability;
 mod operations;
 mod pages;

@@ -730,16 +730,19 @@ impl Reader {
     }
 
     fn scalar(&mut self, name: &str, raw: &RawValue) -> Option<String> {
-        let json = raw.get();
-        let found = match json.as_bytes().first() {
-            Some(b'-' | b'0'..=b'9') => Some(json.to_owned()),
-            _ if json == "null" => return None,
-            _ if is_wrapped(raw) => None,
-            _ => text(Some(raw)).map(Cow::into_owned),
-        };
-        if found.is_none() {
+        if raw.get() == "null" {
+            return None;
+        }
+        let text = text(Some(raw)).filter(|text| !text.trim_start().starts_with(['{', '[', '"']));
+        if text.is_none() {
             self.unread(name);
         }
+        // A number, or a text written inside a text, is taken for what it says, but is not the shape that is known.
+        let is_number = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        let found = text.map(Cow::into_owned).or_else(|| match is_number {
+            true => Some(raw.get().to_owned()),
+            false => serde_json::from_str(&super::words::text(Some(raw))?).ok(),
+        });
         found.filter(|text| !text.is_empty())
     }
 

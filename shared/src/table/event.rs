@@ -246,6 +246,10 @@ impl Table {
         for write in writes {
             revoked |= self.offer(record, write).await?;
         }
+        if is_revocation(kind) && !record.facts.unread.is_empty() {
+            // It may mean more than its registers say.
+            self.revoke(kind, record.facts, record.body, record.stored_at).await?;
+        }
         Ok(revoked)
     }
 

@@ -17,7 +17,7 @@ use super::read::MAX_ITEMS;
 use super::{Item, Table, fixed, text};
 use crate::event::{EventType, Facts, Subject, strings};
 use crate::id::UserId;
-use crate::state::{Entity, REVOCATION, REVOKED_UNDATED, is_revocation, revoked};
+use crate::state::{Entity, REVOCATION, REVOKED_UNDATED, revoked};
 
 /// The sort key of a tombstone.
 const REVOKED: &str = "REVOKED";
@@ -100,7 +100,14 @@ impl Table {
                         return Ok(true);
                     }
                 }
-                self.revoked_in(&tombstones(&carried.owned).collect::<Vec<_>>()).await
+                let mut keys: Vec<_> = tombstones(&carried.owned).collect();
+                if carried.texts.is_some() {
+                    // Even the user may not be the one that is meant.
+                    for subject in carried.owned.iter().take(MAX_LOOKUPS) {
+                        keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
+                    }
+                }
+                self.revoked_in(&keys).await
             }
         }
     }
@@ -182,10 +189,12 @@ impl Table {
         body: &[u8],
         now: Timestamp,
     ) -> Result<(), Fault> {
-        debug_assert!(is_revocation(kind));
-        let mut keys: Vec<(String, String)> = revoked(kind, facts).iter().map(Entity::keys).collect();
+        let mut keys: BTreeSet<_> = revoked(kind, facts).iter().map(Entity::keys).collect();
+        if keys.is_empty() || !facts.unread.is_empty() {
+            keys.extend(self.meant(kind, facts, body, now).await?);
+        }
         if keys.is_empty() {
-            keys = self.meant(kind, facts, body).await?;
+            return Err(Fault::Poison(Poison::Unattributed));
         }
         for (pk, sk) in keys {
             self.mark_revoked(&pk, &sk, now).await?;
@@ -193,38 +202,51 @@ impl Table {
         Ok(())
     }
 
-    /// The keys of what a revocation means that does not name both a user and what is revoked.
+    /// The keys of what a revocation means that does not say so in a form that is known: the items and the tombstone of
+    /// what it names, whoever's that is; else whatever is known of which the id stands anywhere in its body.
     async fn meant(
         &self,
         kind: &EventType,
         facts: &Facts,
         body: &[u8],
+        now: Timestamp,
     ) -> Result<Vec<(String, String)>, Fault> {
-        let is_meant = |subject: &&Subject| match kind {
-            EventType::AccountDisconnected => matches!(subject, Subject::Account(_)),
-            _ => matches!(subject, Subject::Archive(_)),
+        let (is_account, prefix) = (*kind == EventType::AccountDisconnected, of_kind(kind));
+        let is_meant = |subject: &&Subject| match subject {
+            Subject::Account(_) => is_account,
+            Subject::Archive(_) => !is_account,
+            _ => false,
         };
-        let named: Vec<&Subject> = facts.named.iter().filter(is_meant).collect();
         let mut keys = Vec::new();
-        for subject in named {
-            // First the tombstone, so that what is created meanwhile finds it.
+        for subject in facts.named.iter().filter(is_meant) {
+            // The tombstone comes first, so that an item that is created meanwhile finds it.
+            self.mark_revoked(&subject.to_string(), REVOKED, now).await?;
             keys.push((subject.to_string(), REVOKED.to_owned()));
             keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
         }
-        if keys.is_empty() {
-            let texts = texts_of(body);
-            for subject in &facts.subjects {
-                let Subject::User(user) = subject else { continue };
-                for item in self.marks_of(user).await? {
-                    let key = |name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
-                    let (Some(pk), Some(sk)) = (key("pk"), key("sk")) else { continue };
-                    if sk.split_once('#').is_some_and(|(_, id)| texts.contains(id)) {
-                        keys.push((pk, sk));
-                    }
+        if !keys.is_empty() {
+            return Ok(keys);
+        }
+        let texts = texts_of(body);
+        let mut users = facts.subjects.iter().filter_map(|subject| match subject {
+            Subject::User(user) => Some(user),
+            _ => None,
+        });
+        for user in users.by_ref().take(MAX_USERS) {
+            for item in self.marks_of(user).await? {
+                let key = |name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
+                let (Some(pk), Some(sk)) = (key("pk"), key("sk")) else { continue };
+                if sk.strip_prefix(prefix).is_some_and(|id| texts.contains(id)) {
+                    keys.push((pk, sk));
                 }
             }
         }
-        if keys.is_empty() { Err(Fault::Poison(Poison::Unattributed)) } else { Ok(keys) }
+        if keys.is_empty() && texts.len() <= MAX_CANDIDATES {
+            for id in &texts {
+                keys.extend(self.keys_by_own_id(&format!("{prefix}{id}")).await?);
+            }
+        }
+        Ok(keys)
     }
 
     /// Marks an item as revoked at a time of ours, and as due for erasure.
@@ -270,11 +292,16 @@ impl Table {
     /// Whether something that a body carries is revoked, so that not even the quarantine may keep it. In doubt it may:
     /// whoever reads the quarantine decides.
     pub async fn is_body_revoked(&self, facts: &Facts, body: &[u8]) -> Result<bool, Fault> {
-        match self.any_revoked(&Carried::new(facts, body, true)).await {
+        match self.any_revoked(&Carried::new(facts, body, false)).await {
             Err(Fault::Poison(_)) => Ok(false),
             answer => answer,
         }
     }
+}
+
+/// What the own keys of what a revocation ends begin with.
+fn of_kind(kind: &EventType) -> &'static str {
+    if *kind == EventType::AccountDisconnected { "ACCOUNT#" } else { "ARCHIVE#" }
 }
 
 fn tombstones(subjects: &[Subject]) -> impl Iterator<Item = (String, String)> + '_ {
