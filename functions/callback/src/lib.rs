@@ -38,15 +38,18 @@ use self::answer::{Item, Verdict};
 pub use self::config::Config;
 use self::config::Seconds;
 
-/// A request makes at most one round to Secrets Manager, which is seldom, and begins calls to SQS for four
-/// seconds ([`shared::queue::BEGINS_WITHIN`]); the last may take two tries more. Together that stays below the
-/// function's time-out (`infra/template.yaml`).
+/// Of one call. [`BUDGET`] has the sum.
 pub const PATIENCE: Patience = Patience {
-    connect: Duration::from_secs(1),
-    attempt: Duration::from_secs(2),
-    operation: Duration::from_secs(3),
+    connect: Duration::from_millis(800),
+    attempt: Duration::from_millis(1200),
+    operation: Duration::from_millis(2500),
     attempts: 2,
 };
+
+/// The longest that a request takes: one call to Secrets Manager, which is rare, then calls to SQS. These begin
+/// within four seconds ([`shared::queue::BEGINS_WITHIN`]), and the last one can take a whole operation more. Below the
+/// function's time-out (`infra/template.yaml`), so that the function answers 503 itself.
+pub const BUDGET: Duration = shared::queue::BEGINS_WITHIN.saturating_add(PATIENCE.operation.saturating_mul(2));
 
 /// The most bytes that a request may have.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;

@@ -47,6 +47,9 @@ pub const PATIENCE: Patience = Patience {
 /// The calls of a `hello`: the connection, the listener, the other listeners, those that are over, the answer.
 pub const CALLS: u32 = 5;
 
+/// The longest that a request takes. Below the function's time-out (`infra/template.yaml`).
+pub const BUDGET: Duration = PATIENCE.operation.saturating_mul(CALLS);
+
 /// The subprotocol that is spoken.
 pub const PROTOCOL: &str = "smile.v1";
 

@@ -36,14 +36,19 @@ use tokio::task::JoinSet;
 pub use self::config::Config;
 use self::records::{Again, Batch, Change, Failures, Message, Records};
 
-/// Of one call. A batch of 100 makes ten calls to the bus side by side, and when it is away, calls to the queue,
-/// of which none is begun after 4 seconds: within the function's time-out of 60 seconds.
+/// Of one call. [`BUDGET`] has the sum.
 pub const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(1),
     attempt: Duration::from_secs(3),
     operation: Duration::from_secs(10),
     attempts: 3,
 };
+
+/// The longest that an invocation takes: the calls to the bus, side by side, then calls to the retry queue. These begin
+/// within four seconds ([`shared::queue::BEGINS_WITHIN`]), and the last one can take a whole operation more. A message
+/// of the retry queue takes less: one read and one call to the bus. Below the function's time-out
+/// (`infra/template.yaml`).
+pub const BUDGET: Duration = shared::queue::BEGINS_WITHIN.saturating_add(PATIENCE.operation.saturating_mul(2));
 
 /// Seconds after which what the bus refused is tried again for the first time.
 const RETRY_AFTER: u16 = 10;

@@ -40,6 +40,9 @@ pub const PATIENCE: Patience = Patience {
 /// The connections; a message on each; for those that are gone, two writes.
 pub const CALLS: u32 = 4;
 
+/// The longest that an invocation takes. Below the function's time-out (`infra/template.yaml`).
+pub const BUDGET: Duration = PATIENCE.operation.saturating_mul(CALLS);
+
 /// The function: its connections.
 #[derive(Clone)]
 pub struct Pusher {

@@ -26,14 +26,17 @@ pub use self::answer::{Answer, Outcome};
 pub use self::config::{Config, SourcePolicy};
 pub use self::request::Request;
 
-/// A request makes at most one round to Secrets Manager and one to SQS: 8 seconds together, below the
-/// function's time-out of 10 (`infra/template.yaml`).
+/// Of one call. [`BUDGET`] has the sum.
 pub const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(1),
     attempt: Duration::from_secs(2),
     operation: Duration::from_secs(4),
     attempts: 3,
 };
+
+/// The longest that a request takes: one call to Secrets Manager and one to SQS. Below the function's time-out
+/// (`infra/template.yaml`), so that the function answers 503 itself.
+pub const BUDGET: Duration = PATIENCE.operation.saturating_mul(2);
 
 /// The function: its rules and its connections.
 pub struct Webhook {
