@@ -27,23 +27,34 @@ impl std::str::FromStr for Origins {
     }
 }
 
-/// As browsers write them (RFC 6454, section 6.2): no path, no upper case; `null` is what pages of a file say.
+/// Whether a browser or a web view writes an origin like this (RFC 6454, section 6.2): no path, no upper case. `null` is
+/// the origin of pages from a file. Any scheme will do, since an app chooses its own: pages of hybrid apps have origins
+/// such as `capacitor://localhost` and `ionic://localhost` (Ionic, "CORS Errors").
 fn is_origin(text: &str) -> bool {
-    let is_web = |authority: &str| {
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-            _ => (authority, None),
-        };
-        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
-        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let is_host = match address {
-            Some(address) => address.parse::<Ipv6Addr>().is_ok() && !address.contains(char::is_uppercase),
-            None => !host.is_empty() && host.chars().all(is_name),
-        };
-        is_host && port.is_none_or(|port| port.parse::<u16>().is_ok() && !port.starts_with('+'))
+    text == "null"
+        || text
+            .split_once("://")
+            .is_some_and(|(scheme, authority)| is_scheme(scheme) && is_authority(authority))
+}
+
+/// RFC 3986, section 3.1, in lower case.
+fn is_scheme(text: &str) -> bool {
+    let is_later = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(is_later)
+}
+
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
     };
-    let web = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
-    text == "null" || web.is_some_and(is_web)
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok() && !address.contains(char::is_uppercase),
+        None => !host.is_empty() && host.chars().all(is_name),
+    };
+    is_host && port.is_none_or(|port| port.parse::<u16>().is_ok() && !port.starts_with('+'))
 }
 
 #[cfg(test)]
@@ -73,13 +84,36 @@ mod tests {
     }
 
     #[test]
+    fn hybrid_apps_are_listed_by_their_own_scheme() {
+        let listed =
+            ["capacitor://localhost", "ionic://localhost", "app://com.example.lender", "tauri://localhost"];
+        let list: Origins = listed.join(",").parse().unwrap();
+        for good in listed {
+            assert_eq!(list.find(good), Some(good));
+        }
+        // The scheme is part of the origin: the same host by another scheme is another page.
+        for foreign in ["http://localhost", "https://localhost", "capacitor://evil", "capacitor://localhost/"]
+        {
+            assert_eq!(list.find(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
     fn what_is_no_origin_is_refused_at_the_start() {
         for wrong in [
             "*",
             "app.example.com",
             "https://App.example.com",
             "https://a.example/x",
-            "ftp://a.example",
+            "://a.example",
+            "1app://localhost",
+            "Capacitor://localhost",
+            "capacitor://Localhost",
+            "capacitor:localhost",
+            "capacitor://",
+            "file:///",
+            "a b://localhost",
+            "capacitor://localhost/index.html",
             "https://u@a.example",
             "https://",
             "https://a.example:",

@@ -162,8 +162,17 @@ fn the_parameters_of_links_and_callbacks_are_those_of_the_code() {
     for seconds in [least, most] {
         assert!(callback("UNCONFIRMED_SECONDS", &seconds.to_string()));
     }
+    let pattern = parameter("CallbackOrigins", "AllowedPattern");
+    let pattern = jsonschema::validator_for(&json!({ "type": "string", "pattern": pattern })).unwrap();
     for (origins, is_good) in [
         ("", true),
+        ("capacitor://localhost", true),
+        ("ionic://localhost,https://localhost,capacitor://localhost", true),
+        ("app://com.example.lender", true),
+        ("Capacitor://localhost", false),
+        ("capacitor://localhost/", false),
+        ("capacitor://", false),
+        ("://localhost", false),
         ("null", true),
         ("https://app.example.com", true),
         ("https://app.example.com,http://localhost:3000,null", true),
@@ -172,6 +181,7 @@ fn the_parameters_of_links_and_callbacks_are_those_of_the_code() {
         ("https://App.example.com", false),
     ] {
         assert_eq!(callback("ALLOWED_ORIGINS", origins), is_good, "{origins}");
+        assert_eq!(pattern.is_valid(&json!(origins)), is_good, "{origins}");
     }
     assert_eq!(parameter("CallbackOrigins", "Default"), "");
     // What stands in a version's description fits into it (Lambda, `PublishVersion`).

@@ -49,7 +49,8 @@ pub const PATIENCE: Patience = Patience {
 /// The longest that a request takes: one call to Secrets Manager, which is rare, then calls to SQS. These begin
 /// within four seconds ([`shared::queue::BEGINS_WITHIN`]), and the last one can take a whole operation more. Below the
 /// function's time-out (`infra/template.yaml`), so that the function answers 503 itself.
-pub const BUDGET: Duration = shared::queue::BEGINS_WITHIN.saturating_add(PATIENCE.operation.saturating_mul(2));
+pub const BUDGET: Duration =
+    shared::queue::BEGINS_WITHIN.saturating_add(PATIENCE.operation.saturating_mul(2));
 
 /// The most bytes that a request may have.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;

@@ -48,7 +48,8 @@ pub const PATIENCE: Patience = Patience {
 /// within four seconds ([`shared::queue::BEGINS_WITHIN`]), and the last one can take a whole operation more. A message
 /// of the retry queue takes less: one read and one call to the bus. Below the function's time-out
 /// (`infra/template.yaml`).
-pub const BUDGET: Duration = shared::queue::BEGINS_WITHIN.saturating_add(PATIENCE.operation.saturating_mul(2));
+pub const BUDGET: Duration =
+    shared::queue::BEGINS_WITHIN.saturating_add(PATIENCE.operation.saturating_mul(2));
 
 /// Seconds after which what the bus refused is tried again for the first time.
 const RETRY_AFTER: u16 = 10;

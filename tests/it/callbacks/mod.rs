@@ -24,6 +24,8 @@ use crate::receiver::{CALLBACK_QUEUE, Receiver};
 
 const SESSION_SECRET: &str = "the-secret-of-sessions";
 const PAGE: &str = "https://app.example.com";
+/// A page of a hybrid app.
+const APP: &str = "capacitor://localhost";
 
 /// A receiver with a callback function beside it, and a user's browser.
 struct Browser {
@@ -47,7 +49,7 @@ impl Browser {
         receiver.cloud.state().secret = json!({ "current": SESSION_SECRET }).to_string();
         let sdk = receiver.cloud.sdk();
         let secrets = Secrets::fetch(SecretStore::new(&sdk, "arn"), receiver.now).await.unwrap();
-        let origins = format!("{PAGE},http://localhost:3000").parse().unwrap();
+        let origins = format!("{PAGE},http://localhost:3000,{APP}").parse().unwrap();
         let queue = Queue::new(&sdk, CALLBACK_QUEUE);
         let callbacks = Callbacks::new(origins, secrets, queue, "120".parse().unwrap());
         Self { receiver, callbacks, requests: 0 }

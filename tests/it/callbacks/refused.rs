@@ -5,7 +5,7 @@ use lambda_http::http::{HeaderValue, Method};
 use serde_json::{Value, json};
 use shared::metrics::{Count, Metric};
 
-use super::{Answered, Browser, PAGE, account, item};
+use super::{APP, Answered, Browser, PAGE, account, item};
 
 fn ok() -> Value {
     json!({ "callbacks": [item("c-1", "onClose", "10:00:00", Value::Null)] })
@@ -219,18 +219,24 @@ async fn a_browser_that_asks_first_is_answered() {
             request.headers_mut().insert("access-control-request-method", HeaderValue::from_static("POST"));
         }
     };
-    let request = browser.request("u-1", "", ask(PAGE));
-    let answered = browser.ask(&request, callback::PATH).await;
-    assert_eq!((answered.status, &answered.body), (204, &Value::Null));
-    assert_eq!(answered.headers["access-control-allow-origin"], PAGE);
-    assert_eq!(answered.headers["access-control-allow-headers"], "authorization, content-type");
-    assert_eq!(answered.headers["vary"], "Origin");
-    let request = browser.request("u-1", "", ask("https://evil.example"));
-    let answered = browser.ask(&request, callback::PATH).await;
-    assert_eq!(answered.status, 403);
-    assert!(!answered.headers.contains_key("access-control-allow-origin"));
+    for page in [PAGE, APP] {
+        let request = browser.request("u-1", "", ask(page));
+        let answered = browser.ask(&request, callback::PATH).await;
+        assert_eq!((answered.status, &answered.body), (204, &Value::Null));
+        assert_eq!(answered.headers["access-control-allow-origin"], page);
+        assert_eq!(answered.headers["access-control-allow-headers"], "authorization, content-type");
+        assert_eq!(answered.headers["vary"], "Origin");
+        let request = browser.request("u-1", &ok().to_string(), set("origin", page));
+        assert_eq!(browser.ask(&request, callback::PATH).await.status, 200, "{page}");
+    }
+    for page in ["https://evil.example", "https://localhost", "ionic://localhost"] {
+        let request = browser.request("u-1", "", ask(page));
+        let answered = browser.ask(&request, callback::PATH).await;
+        assert_eq!(answered.status, 403, "{page}");
+        assert!(!answered.headers.contains_key("access-control-allow-origin"), "{page}");
+    }
 
-    // An app's web view or a server has no origin: the token alone decides.
+    // A native app or a server has no origin: the token alone decides.
     let request = browser.request("u-1", &ok().to_string(), without("origin"));
     let answered = browser.ask(&request, callback::PATH).await;
     assert_eq!(answered.status, 200);

@@ -81,7 +81,7 @@ async fn without_a_statement_pages_are_not_connected_or_not_told_and_mended_they
     assert_eq!(first.hear(AWHILE).await, None);
 
     // Begun anew without its secret, live does not start. Push is whole again, and tells.
-    let origins = [("CallbackOrigins", "https://app.example.com")];
+    let origins = [("CallbackOrigins", "https://app.example.com,capacitor://localhost")];
     deployed.update_but_for(&[("LiveRole", "Secret")], &origins).await;
     assert!(deployed.connect(&page).await.is_err());
     deployed.changes(&page, "et-live-3").await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use shared::session::Refused;
 use shared::table::MAX_CONNECTIONS;
 
-use super::{PAGE, World, broken_table, minutes, now, offers, token};
+use super::{APP, PAGE, World, broken_table, minutes, now, offers, token};
 
 #[tokio::test]
 async fn a_page_needs_the_protocol_a_session_and_a_listed_origin() {
@@ -26,7 +26,16 @@ async fn a_page_needs_the_protocol_a_session_and_a_listed_origin() {
             json!({ "sec-websocket-protocol": format!("smile.v1, smile.session.{good}"), "origin": "https://evil.example" }),
             refused(Why::Origin),
         ),
-        // An app sends no origin.
+        (
+            json!({ "sec-websocket-protocol": format!("smile.v1, smile.session.{good}"), "origin": "ionic://localhost" }),
+            refused(Why::Origin),
+        ),
+        // A page of a hybrid app.
+        (
+            json!({ "sec-websocket-protocol": format!("smile.v1, smile.session.{good}"), "origin": APP }),
+            Outcome::Connected,
+        ),
+        // A native app sends no origin.
         (json!({ "sec-websocket-protocol": format!("smile.v1, smile.session.{good}") }), Outcome::Connected),
         (
             json!({ "SEC-WEBSOCKET-PROTOCOL": format!("smile.session.{good},smile.v1"), "ORIGIN": PAGE }),

@@ -25,6 +25,8 @@ use crate::cloud::{database, failing};
 
 const SESSION_SECRET: &str = "the-secret-of-sessions";
 const PAGE: &str = "https://app.example.com";
+/// A page of a hybrid app.
+const APP: &str = "capacitor://localhost";
 
 /// Both functions, and what they work with.
 struct World {
@@ -103,7 +105,8 @@ impl World {
 
 fn live(table: Table, gateway: &Gateway) -> Live {
     let secrets = SecretSet::from_list(&json!([SESSION_SECRET]).to_string()).unwrap();
-    Live::new(PAGE.parse().unwrap(), Secrets::Fixed(Arc::new(secrets)), table, gateway.sockets())
+    let origins = format!("{PAGE},{APP}").parse().unwrap();
+    Live::new(origins, Secrets::Fixed(Arc::new(secrets)), table, gateway.sockets())
 }
 
 /// A table whose every call is answered like this.
