@@ -1,22 +1,27 @@
 //! Reads what a page needs, and no more than it may.
 //!
-//! A timeline is read query by query, a day by its shards side by side, merged in order. A filter that lets little
+//! A timeline or a day is read partition by partition, side by side, merged in order. A filter that lets little
 //! through, or many days without anything, makes pages of few entries or none, which say that there is more.
 
 use std::collections::VecDeque;
 
 use jiff::civil::Date;
 use shared::event::Subject;
-use shared::table::{Fault, Filter, Partition, StoredEvent, Stretch, Table, order_of_day};
+use shared::table::{
+    BROWSER_DAY_SHARDS, DAY_SHARDS, Fault, Filter, Partition, StoredEvent, Stretch, Table, order_of_day,
+};
 use tokio::task::JoinSet;
 
 use crate::parameters::LIMIT_MAX;
 
-/// The most queries that one page of a timeline makes.
-const TIMELINE_QUERIES: usize = 8;
+/// The most queries that one page of a timeline makes: eight of each partition.
+const TIMELINE_QUERIES: usize = 16;
 
-/// The most queries that one page of all events makes: 32 days without anything.
-const DAY_QUERIES: usize = 256;
+/// The most days without anything that one page of all events goes over.
+const EMPTY_DAYS: usize = 32;
+
+/// The most queries that one page of all events makes.
+const DAY_QUERIES: usize = EMPTY_DAYS * (DAY_SHARDS + BROWSER_DAY_SHARDS) as usize;
 
 /// How many events a query looks at when only some are wanted.
 const LOOKS_FILTERED: u16 = 200;
@@ -32,20 +37,9 @@ pub(crate) async fn timeline(
     filter: &Filter,
     limit: usize,
 ) -> Result<Stretch, Fault> {
-    let partition = Partition::Timeline(owner);
-    let mut read = Stretch { events: Vec::new(), reached: Some(after.to_owned()) };
-    for _ in 0..TIMELINE_QUERIES {
-        let Some(at) = read.reached.take() else { break };
-        // One more than wanted tells whether there is more.
-        let looks = if filter.is_open() { looks(limit + 1 - read.events.len()) } else { LOOKS_FILTERED };
-        let stretch = table.stretch(&partition, &at, None, filter, looks).await?;
-        read.events.extend(stretch.events);
-        read.reached = stretch.reached;
-        if cut(&mut read, limit) {
-            break;
-        }
-    }
-    Ok(read)
+    let partitions = Partition::of_timeline(owner, filter.source);
+    let mut queries = TIMELINE_QUERIES;
+    merged(table, partitions, (after, None), filter, limit, &mut queries).await
 }
 
 /// Reads on in all events, day by day.
@@ -62,13 +56,14 @@ pub(crate) async fn days(
         let today: Date = at.get(..10).and_then(|day| day.parse().ok()).unwrap_or(Date::MAX);
         let tomorrow = today.tomorrow().map_or_else(|_| until.to_owned(), order_of_day);
         let end = until.min(tomorrow.as_str());
-        let stretch = day(table, today, (&at, end), filter, limit, &mut queries).await?;
+        let partitions = Partition::of_day(today, filter.source);
+        let stretch = merged(table, partitions, (&at, Some(end)), filter, limit, &mut queries).await?;
         read.events.extend(stretch.events);
         // To the day's end, where that was reached.
         let is_part = stretch.reached.is_some();
         read.reached = Some(stretch.reached.unwrap_or_else(|| end.to_owned()));
         let is_full = read.events.len() >= limit && end < until;
-        if cut(&mut read, limit) || is_part || is_full || queries < DAY_QUERIES / 32 {
+        if cut(&mut read, limit) || is_part || is_full || queries < DAY_QUERIES / EMPTY_DAYS {
             return Ok(read);
         }
     }
@@ -76,7 +71,7 @@ pub(crate) async fn days(
     Ok(read)
 }
 
-/// One shard of a day, as far as it has been read.
+/// One partition of a list, as far as it has been read.
 struct Shard {
     partition: Partition,
     ahead: VecDeque<StoredEvent>,
@@ -84,22 +79,21 @@ struct Shard {
     reached: Option<String>,
 }
 
-/// Reads on in one day: its shards side by side, merged in order. Takes the queries that it makes from those that
+/// Reads on in one list: its partitions side by side, merged in order. Takes the queries that it makes from those that
 /// are `left`.
-async fn day(
+async fn merged(
     table: &Table,
-    day: Date,
-    (after, until): (&str, &str),
+    partitions: impl IntoIterator<Item = Partition>,
+    (after, until): (&str, Option<&str>),
     filter: &Filter,
     limit: usize,
     left: &mut usize,
 ) -> Result<Stretch, Fault> {
-    let of_day = Partition::of_day(day);
-    let mut shards: Vec<Shard> = of_day
-        .map(|partition| Shard { partition, ahead: VecDeque::new(), reached: Some(after.to_owned()) })
-        .collect();
-    // Twice what falls to each.
-    let looks = if filter.is_open() { looks(limit.div_ceil(shards.len()) * 2 + 1) } else { LOOKS_FILTERED };
+    let shard = |partition| Shard { partition, ahead: VecDeque::new(), reached: Some(after.to_owned()) };
+    let mut shards: Vec<Shard> = partitions.into_iter().map(shard).collect();
+    // Twice what falls to each, of few no more than the page holds; one more tells whether there is more.
+    let share = (limit.div_ceil(shards.len().max(1)) * 2).min(limit);
+    let looks = if filter.is_open() { looks(share + 1) } else { LOOKS_FILTERED };
     let mut read = Stretch { events: Vec::new(), reached: None };
     loop {
         fill(table, &mut shards, (until, filter, looks), left).await?;
@@ -130,22 +124,22 @@ async fn day(
 async fn fill(
     table: &Table,
     shards: &mut [Shard],
-    (until, filter, looks): (&str, &Filter, u16),
+    (until, filter, looks): (Option<&str>, &Filter, u16),
     left: &mut usize,
 ) -> Result<(), Fault> {
     let mut reading = JoinSet::new();
     for (at, shard) in shards.iter().enumerate().filter(|(_, shard)| shard.ahead.is_empty()) {
         let Some(after) = shard.reached.clone() else { continue };
         let (table, partition) = (table.clone(), shard.partition.clone());
-        let (until, filter) = (until.to_owned(), filter.clone());
+        let (until, filter) = (until.map(str::to_owned), filter.clone());
         *left = left.saturating_sub(1);
-        reading.spawn(
-            async move { (at, table.stretch(&partition, &after, Some(&until), &filter, looks).await) },
-        );
+        reading.spawn(async move {
+            (at, table.stretch(&partition, &after, until.as_deref(), &filter, looks).await)
+        });
     }
     while let Some(done) = reading.join_next().await {
         let (at, stretch) =
-            done.map_err(|_| Fault::Retry("reading a day: a part of it panicked".to_owned()))?;
+            done.map_err(|_| Fault::Retry("reading a list: a part of it panicked".to_owned()))?;
         let stretch = stretch?;
         shards[at].ahead.extend(stretch.events);
         shards[at].reached = stretch.reached;

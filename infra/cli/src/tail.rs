@@ -61,7 +61,7 @@ Examples:
 One line an event: when it was stored (UTC), source, type, user, account, status and error code. An
 event can show up to half a minute late; each is shown once. Ctrl-C ends it.
 
-It asks the table every second: 480 small queries a minute (240 read units while little happens), 60
+It asks the table every second: 600 small queries a minute (300 read units while little happens), 120
 with --user. Each event that is new is read some 20 times until it is settled.";
 
 /// How often the table is asked.

@@ -1,5 +1,5 @@
-//! Reads stored events one after the other, in the order in which they were stored: those of all days, whose
-//! shards are read side by side and merged, or those on one user's timeline. Holds a page of each shard.
+//! Reads stored events one after the other, in the order in which they were stored: those of all days, or those on one
+//! user's timeline. The partitions of either are read side by side and merged. Holds a page of each partition.
 
 use std::collections::VecDeque;
 
@@ -54,7 +54,7 @@ impl Walk {
     /// Through the events of one user.
     pub fn of_user(table: Table, user: UserId, from: Timestamp, until: Timestamp, filter: Filter) -> Self {
         let mut walk = Self::within(table, from, until, filter);
-        walk.open([Partition::Timeline(Subject::User(user))]);
+        walk.open(Partition::of_timeline(Subject::User(user), walk.filter.source));
         walk
     }
 
@@ -66,9 +66,9 @@ impl Walk {
     fn open(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         let from = &self.from;
         let shard = |partition| {
-            let reached = match partition {
-                Partition::Day(day, _) => from.clone().max(order_of_day(day)),
-                Partition::Timeline(_) => from.clone(),
+            let reached = match Partition::day(&partition) {
+                Some(day) => from.clone().max(order_of_day(day)),
+                None => from.clone(),
             };
             Shard { partition, ahead: VecDeque::new(), reached: Some(reached) }
         };
@@ -98,7 +98,7 @@ impl Walk {
             return Ok(Step::Event(Box::new(event)));
         }
         let Some(day) = self.days.pop_front() else { return Ok(Step::End) };
-        self.open(Partition::of_day(day));
+        self.open(Partition::of_day(day, self.filter.source));
         Ok(Step::Read)
     }
 

@@ -106,8 +106,7 @@ impl Version {
     }
 }
 
-/// What begins the sort keys of everything that a browser wrote. It sorts after all that the vendor's server
-/// wrote, so that a reader has the latter first.
+/// The start of both keys of everything that a browser wrote.
 pub(crate) const WIDGET: &str = "WIDGET";
 
 /// What a state item is about. Its two keys in the table follow from it.
@@ -138,10 +137,20 @@ impl Entity {
             Self::Invite(user, id) => (format!("USER#{user}"), format!("INVITE#{id}")),
             Self::Record(id) => (format!("RECORD#{id}"), "STATE".to_owned()),
             Self::Verification(id) => (format!("VERIFICATION#{id}"), "STATE".to_owned()),
-            Self::Widget(user) => (format!("USER#{user}"), WIDGET.to_owned()),
-            Self::Funnel(user, provider) => (format!("USER#{user}"), format!("{WIDGET}#FUNNEL#{provider}")),
-            Self::Claim(user, id) => (format!("USER#{user}"), format!("{WIDGET}#CLAIM#{id}")),
+            // A partition of its own: no browser uses up what its user's webhooks need.
+            Self::Widget(user) => (format!("{WIDGET}#{user}"), WIDGET.to_owned()),
+            Self::Funnel(user, provider) => {
+                (format!("{WIDGET}#{user}"), format!("{WIDGET}#FUNNEL#{provider}"))
+            }
+            Self::Claim(user, id) => (format!("{WIDGET}#{user}"), format!("{WIDGET}#CLAIM#{id}")),
         }
+    }
+
+    /// The keys under which a browser's item lay before browsers had a partition of their own. Such items are read until
+    /// they expire; nothing is written there any more.
+    pub fn old_keys(&self) -> Option<(String, String)> {
+        let (Self::Widget(user) | Self::Funnel(user, _) | Self::Claim(user, _)) = self else { return None };
+        Some((format!("USER#{user}"), self.keys().1))
     }
 
     /// Whether a browser wrote it, and not the vendor's server.
@@ -162,12 +171,18 @@ impl Entity {
         if let Some(id) = pk.strip_prefix("VERIFICATION#") {
             return Some(Self::Verification(VerificationId::new(id).ok()?));
         }
-        let user = UserId::new(pk.strip_prefix("USER#")?).ok()?;
+        let (kind, user) = pk.split_once('#')?;
+        let user = UserId::new(user).ok()?;
+        let is_vendors = kind == "USER";
+        if !is_vendors && kind != WIDGET {
+            return None;
+        }
         match sk.split_once('#') {
-            None if sk == "USER" => Some(Self::User(user)),
-            Some(("ACCOUNT", id)) => Some(Self::Account(user, AccountId::new(id).ok()?)),
-            Some(("ARCHIVE", id)) => Some(Self::Archive(user, ArchiveId::new(id).ok()?)),
-            Some(("INVITE", id)) => Some(Self::Invite(user, InviteId::new(id).ok()?)),
+            None if is_vendors && sk == "USER" => Some(Self::User(user)),
+            Some(("ACCOUNT", id)) if is_vendors => Some(Self::Account(user, AccountId::new(id).ok()?)),
+            Some(("ARCHIVE", id)) if is_vendors => Some(Self::Archive(user, ArchiveId::new(id).ok()?)),
+            Some(("INVITE", id)) if is_vendors => Some(Self::Invite(user, InviteId::new(id).ok()?)),
+            // In either partition: see `old_keys`.
             None if sk == WIDGET => Some(Self::Widget(user)),
             Some((WIDGET, rest)) => match rest.split_once('#')? {
                 ("FUNNEL", provider) => Some(Self::Funnel(user, provider.to_owned())),
@@ -179,10 +194,11 @@ impl Entity {
     }
 }
 
-/// `USER#…/ACCOUNT#…`; where the sort key says nothing of its own, the partition key alone.
+/// The name in events: `USER#…/ACCOUNT#…`; where the sort key says nothing of its own, the partition key alone. What a
+/// browser wrote is named by its user, too (`USER#…/WIDGET…`), as before it had a partition of its own.
 impl fmt::Display for Entity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.keys() {
+        match self.old_keys().unwrap_or_else(|| self.keys()) {
             (pk, sk) if matches!(sk.as_str(), "USER" | "STATE") => f.write_str(&pk),
             (pk, sk) => write!(f, "{pk}/{sk}"),
         }
@@ -342,7 +358,16 @@ mod tests {
             Entity::Claim(user(), AccountId::new("a#b").unwrap()),
         ] {
             let (pk, sk) = entity.keys();
-            assert_eq!(Entity::from_keys(&pk, &sk), Some(entity));
+            assert_eq!(Entity::from_keys(&pk, &sk).as_ref(), Some(&entity));
+            // What a browser wrote lies in no partition that a webhook writes to.
+            assert_eq!(pk.starts_with("WIDGET#"), entity.is_from_browser(), "{pk}");
+            assert_eq!(entity.old_keys().is_some(), entity.is_from_browser(), "{pk}");
+            if let Some((pk, sk)) = entity.old_keys() {
+                assert_eq!((pk.as_str(), Entity::from_keys(&pk, &sk)), ("USER#t#1", Some(entity)));
+            }
+        }
+        for sk in ["USER", "ACCOUNT#a", "ARCHIVE#r", "INVITE#i"] {
+            assert_eq!(Entity::from_keys("WIDGET#u", sk), None, "{sk}");
         }
         assert_eq!(Entity::from_keys("EVENT#1", "EVENT"), None);
         for sk in ["CONNECTION", "WIDGET#", "WIDGET#OTHER#a", "WIDGET#CLAIM#"] {

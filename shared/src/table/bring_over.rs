@@ -86,7 +86,10 @@ impl Table {
 
     /// Copies what lies in another table's quarantine, its chunks first. Says whether it was there.
     pub async fn bring_over_quarantined(&self, from: &Self, key: &QuarantineKey) -> Result<bool, Fault> {
-        let mut items = from.query(None, "pk", &key.pk(), Some(("sk", &key.to_string()))).await?;
+        let mut items = Vec::new();
+        for pk in key.pks() {
+            items.extend(from.query(None, "pk", &pk, Some(("sk", &key.to_string()))).await?);
+        }
         items.sort_by_key(|item| item.contains_key("reason"));
         if !items.last().is_some_and(|item| item.contains_key("reason")) {
             return Ok(false);

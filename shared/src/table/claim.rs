@@ -38,39 +38,46 @@ impl Table {
         expires: Timestamp,
     ) -> Result<Confirmation, Fault> {
         let claim = Entity::Claim(user.clone(), account.clone());
-        let (mut state, mut version) = (State::default(), None);
-        for entity in [Entity::Account(user.clone(), account.clone()), claim.clone()] {
-            let (pk, sk) = entity.keys();
-            let read = self.client.get_item().table_name(&self.name).key("pk", text(pk)).key("sk", text(sk));
-            let read = read.consistent_read(true).send().await;
-            let answer = read.map_err(|error| Fault::of("reading a claim", &error))?;
-            let Some(mut item) = answer.item else { continue };
-            if entity == claim {
-                // Whatever the browser has said since: this is about the connection.
-                item.retain(|name, _| matches!(name.as_str(), "pk" | "sk" | CONNECTED));
-                version = item.get(CONNECTED).and_then(|it| it.as_m().ok()?.get("v")).cloned();
-            }
+        let (mut state, mut claimed) = (State::default(), None);
+        for keys in [Some(claim.keys()), claim.old_keys()].into_iter().flatten() {
+            let Some(mut item) = self.claim_item(&keys).await? else { continue };
+            // Whatever the browser has said since: this is about the connection.
+            item.retain(|name, _| matches!(name.as_str(), "pk" | "sk" | CONNECTED));
+            let version = item.get(CONNECTED).and_then(|it| it.as_m().ok()?.get("v")?.as_s().ok()).cloned();
+            // Of two, the one that is shown.
+            claimed = claimed.max(version.map(|version| (version, keys)));
+            super::read::insert(&mut state, &item)?;
+        }
+        // Nothing of the vendor's is read for a claim that is not there.
+        let Some((version, keys)) = claimed else { return Ok(Confirmation::Moot) };
+        let account = Entity::Account(user.clone(), account.clone());
+        if let Some(item) = self.claim_item(&account.keys()).await? {
             super::read::insert(&mut state, &item)?;
         }
         let view = StateView::from(&state);
         let seen = view.users.values().flat_map(|user| &user.accounts).next();
-        match (seen.and_then(|account| account.claim.as_ref()), version) {
-            (Some(claimed), Some(version)) if claimed.differs_since.is_some() => {
-                self.mark_unconfirmed(&claim, version, now, expires).await
+        match seen.and_then(|account| account.claim.as_ref()) {
+            Some(claimed) if claimed.differs_since.is_some() => {
+                self.mark_unconfirmed(keys, text(version), now, expires).await
             }
-            (Some(_), Some(_)) => Ok(Confirmation::Told),
-            _ => Ok(Confirmation::Moot),
+            Some(_) => Ok(Confirmation::Told),
+            None => Ok(Confirmation::Moot),
         }
+    }
+
+    async fn claim_item(&self, (pk, sk): &(String, String)) -> Result<Option<Item>, Fault> {
+        let read = self.client.get_item().table_name(&self.name).key("pk", text(pk)).key("sk", text(sk));
+        let read = read.consistent_read(true).send().await;
+        Ok(read.map_err(|error| Fault::of("reading a claim", &error))?.item)
     }
 
     async fn mark_unconfirmed(
         &self,
-        claim: &Entity,
+        (pk, sk): (String, String),
         version: AttributeValue,
         now: Timestamp,
         expires: Timestamp,
     ) -> Result<Confirmation, Fault> {
-        let (pk, sk) = claim.keys();
         // In the form of a register, so that readers need know no other.
         let mark = Item::from([
             ("v".to_owned(), text(format!("{}|0|-|-", fixed(now)))),

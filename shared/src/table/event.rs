@@ -6,12 +6,14 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::body::Packed;
 use super::fault::{Fault, Poison};
+use super::page::Partition;
 use super::revoked::{Carried, is_revoked};
-use super::{DAY_SHARDS, Item, Table, day, fixed, number, text};
+use super::{BROWSER_DAY_SHARDS, DAY_SHARDS, Item, Table, fixed, number, text};
 use crate::event::{Envelope, Facts, Subject};
 use crate::id::{EventId, MAX_ID_BYTES};
 use crate::job::{Job, Source};
@@ -481,8 +483,12 @@ fn chunk_sk(record: &Record<'_>, at: usize) -> String {
     format!("BODY#{}#{at:02}", record.hash.short())
 }
 
-/// Whose timeline the event is on.
-fn owner(facts: &Facts) -> Option<String> {
+/// Whose timeline the event is on: what a browser said is on one of its own.
+fn owner(record: &Record<'_>) -> Option<String> {
+    let facts = record.facts;
+    if record.job.source == Source::Callback {
+        return facts.user.clone().map(|user| Partition::BrowserTimeline(user).keys().2);
+    }
     let subjects = [
         facts.user.clone().map(Subject::User),
         facts.record.clone().map(Subject::Record),
@@ -494,9 +500,16 @@ fn owner(facts: &Facts) -> Option<String> {
     subjects.into_iter().flatten().next().map(|subject| subject.to_string())
 }
 
-/// The shard of a day: from the body's hash, so that it is the same on every try.
-fn shard(hash: &BodyHash) -> u32 {
-    u32::from_str_radix(&hash.short()[..4], 16).unwrap_or_default() % DAY_SHARDS
+/// The partition of the day. Its shard follows from the body's hash, so that it is the same on every try; a browser can
+/// choose it, and therefore has shards of its own.
+fn day_partition(record: &Record<'_>) -> String {
+    let number = u32::from_str_radix(&record.hash.short()[..4], 16).unwrap_or_default();
+    let day = TimeZone::UTC.to_datetime(record.stored_at).date();
+    let partition = match record.job.source {
+        Source::Callback => Partition::BrowserDay(day, number % BROWSER_DAY_SHARDS),
+        Source::Webhook | Source::Reconcile => Partition::Day(day, number % DAY_SHARDS),
+    };
+    partition.keys().2
 }
 
 fn item(record: &Record<'_>, place: &Place, body: Option<&Packed<'_>>) -> Result<Item, Fault> {
@@ -517,7 +530,7 @@ fn item(record: &Record<'_>, place: &Place, body: Option<&Packed<'_>>) -> Result
         ("deliveries".to_owned(), AttributeValue::Ss(vec![job.delivery.clone()])),
         ("facts".to_owned(), serde_dynamo::to_attribute_value(facts).map_err(unwritable)?),
         ("order".to_owned(), text(format!("{stored_at}#{}", place.id))),
-        ("day".to_owned(), text(format!("DAY#{}#{}", day(record.stored_at), shard(hash)))),
+        ("day".to_owned(), text(day_partition(record))),
         ("expires".to_owned(), number(record.expires.as_second())),
     ]);
     let mut add = |name: &str, value: Option<String>| {
@@ -527,7 +540,7 @@ fn item(record: &Record<'_>, place: &Place, body: Option<&Packed<'_>>) -> Result
     };
     add("version", envelope.version.map(|version| version.chars().take(64).collect()));
     add("created_at", envelope.created_at.as_deref().map(|at| at.chars().take(64).collect()));
-    add("owner", owner(facts));
+    add("owner", owner(record));
     add("other_body_of", place.other_body_of.as_ref().map(ToString::to_string));
     let first = record.writes.ok().and_then(<[Write]>::first);
     add("entity", first.map(|write| write.entity.to_string()));

@@ -58,6 +58,10 @@ pub use self::quarantine::{QuarantineKey, Quarantined, Reason, ToQuarantine};
 /// (Amazon DynamoDB, "Partitions and data distribution").
 pub const DAY_SHARDS: u32 = 8;
 
+/// How many partitions a day's callbacks are spread over, apart from webhooks. Fewer, since each costs every reader one
+/// more query, and callbacks that wait hold up nobody else.
+pub const BROWSER_DAY_SHARDS: u32 = 2;
+
 /// How long what is in quarantine stays, unless events are kept for less.
 pub const QUARANTINE_DAYS: i64 = 14;
 

@@ -1,7 +1,8 @@
 //! Reading in pages: a bounded piece of a list a call, and where it ends.
 //!
-//! A list of events lies in one partition of an index, ordered by [`StoredEvent::order`]: a timeline in one,
-//! a day in [`DAY_SHARDS`](super::DAY_SHARDS). Indexes follow the table within moments, not at once.
+//! A list of events lies in partitions of an index, each ordered by [`StoredEvent::order`]: a timeline in one, a day in
+//! [`DAY_SHARDS`](super::DAY_SHARDS). What browsers said lies in partitions of its own beside these, so that no browser
+//! uses up what webhooks need; readers merge them. Indexes follow the table within moments, not at once.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,13 @@ use jiff::civil::Date;
 
 use super::event::StoredEvent;
 use super::fault::Fault;
-use super::quarantine::Quarantined;
-use super::read::insert;
-use super::{DAY_SHARDS, Item, Table, fixed, text};
+use super::quarantine::{Quarantined, quarantines};
+use super::read::{MAX_ITEMS, insert};
+use super::{BROWSER_DAY_SHARDS, DAY_SHARDS, Item, Table, fixed, text};
 use crate::event::Subject;
-use crate::id::EventId;
+use crate::id::{EventId, UserId};
 use crate::job::Source;
-use crate::state::{Entity, State};
+use crate::state::{Entity, State, WIDGET};
 
 /// What follows every time: an `order` that begins with a letter is no event.
 const AFTER_ALL_TIMES: &str = "A";
@@ -65,7 +66,7 @@ const OF_QUARANTINED: [&str; 11] = [
 /// unheard of.
 pub const MAX_OWNERS: usize = 50;
 
-/// The most queries that one page of the quarantine makes: one reads 1 MB, bodies among it.
+/// The most queries that one page of the quarantine makes of each partition: one reads 1 MB, bodies among it.
 const QUARANTINE_QUERIES: usize = 8;
 
 /// One partition of a list of events.
@@ -73,22 +74,54 @@ const QUARANTINE_QUERIES: usize = 8;
 pub enum Partition {
     /// The timeline of one user, record or verification, or of what has none of these.
     Timeline(Subject),
+    /// What one user's browser said.
+    BrowserTimeline(UserId),
     /// A shard of a day (UTC) by [`StoredEvent::stored_at`], from 0 to [`DAY_SHARDS`] less one.
     Day(Date, u32),
+    /// A shard of what browsers said on a day (UTC), from 0 to [`BROWSER_DAY_SHARDS`] less one.
+    BrowserDay(Date, u32),
 }
 
 impl Partition {
-    /// All shards of one day.
-    pub fn of_day(day: Date) -> impl Iterator<Item = Self> {
-        (0..DAY_SHARDS).map(move |shard| Self::Day(day, shard))
+    /// All partitions of one timeline in which there can be something from this source, or from any.
+    pub fn of_timeline(owner: Subject, source: Option<Source>) -> Vec<Self> {
+        let browsers = match &owner {
+            Subject::User(user) if may_be_callback(source) => Some(Self::BrowserTimeline(user.clone())),
+            _ => None,
+        };
+        [Self::Timeline(owner)].into_iter().chain(browsers).collect()
     }
 
-    fn keys(&self) -> (&'static str, &'static str, String) {
+    /// All partitions of one day in which there can be something from this source, or from any.
+    pub fn of_day(day: Date, source: Option<Source>) -> impl Iterator<Item = Self> {
+        let browsers = if may_be_callback(source) { BROWSER_DAY_SHARDS } else { 0 };
+        let vendors = (0..DAY_SHARDS).map(move |shard| Self::Day(day, shard));
+        vendors.chain((0..browsers).map(move |shard| Self::BrowserDay(day, shard)))
+    }
+
+    /// The day of a shard.
+    pub fn day(&self) -> Option<Date> {
         match self {
-            Self::Timeline(owner) => ("by-owner", "owner", owner.to_string()),
-            Self::Day(day, shard) => ("by-day", "day", format!("DAY#{day}#{shard}")),
+            Self::Day(day, _) | Self::BrowserDay(day, _) => Some(*day),
+            Self::Timeline(_) | Self::BrowserTimeline(_) => None,
         }
     }
+
+    /// The index, the name of its key, and the key.
+    pub(super) fn keys(&self) -> (&'static str, &'static str, String) {
+        match self {
+            Self::Timeline(owner) => ("by-owner", "owner", owner.to_string()),
+            Self::BrowserTimeline(user) => ("by-owner", "owner", format!("{WIDGET}#{user}")),
+            Self::Day(day, shard) => ("by-day", "day", format!("DAY#{day}#{shard}")),
+            Self::BrowserDay(day, shard) => ("by-day", "day", format!("{WIDGET}_DAY#{day}#{shard}")),
+        }
+    }
+}
+
+/// Whether partitions of browsers are to be read. Those of webhooks are always: what browsers said lay there before it
+/// had partitions of its own.
+fn may_be_callback(source: Option<Source>) -> bool {
+    source.is_none_or(|source| source == Source::Callback)
 }
 
 /// Which events are wanted.
@@ -253,19 +286,23 @@ impl Table {
             let key = |name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
             let (Some(pk), Some(sk)) = (key("pk"), key("sk")) else { continue };
             if let Some(Entity::Account(user, account)) = Entity::from_keys(&pk, &sk) {
-                keys.push(Entity::Claim(user, account).keys());
+                let claim = Entity::Claim(user, account);
+                keys.push(claim.keys());
+                keys.extend(claim.old_keys());
             }
             keys.push((pk, sk));
         }
         let mut state = State::default();
-        for item in self.items("reading state", &keys, KeysAndAttributes::builder()).await? {
-            insert(&mut state, &item)?;
+        for batch in keys.chunks(MAX_ITEMS) {
+            for item in self.items("reading state", batch, KeysAndAttributes::builder()).await? {
+                insert(&mut state, &item)?;
+            }
         }
         Ok(state)
     }
 
-    /// What was received on one day (UTC) and lies in quarantine, behind the key `after`, at most `limit`, in
-    /// the order of receipt; and the key up to which that was read, `None` up to the day's end.
+    /// What was received on one day (UTC) and lies in quarantine, webhooks and callbacks, behind the key `after`, at most
+    /// `limit`, in the order of receipt; and the key up to which that was read, `None` up to the day's end.
     pub async fn quarantine_page(
         &self,
         day: Date,
@@ -275,12 +312,21 @@ impl Table {
         let (mut found, mut after) = (Vec::new(), after.map(str::to_owned));
         for _ in 0..QUARANTINE_QUERIES {
             let left = limit + 1 - found.len();
-            let (items, reached) = self.quarantine_query(day, after.as_deref(), left).await?;
-            for item in items {
-                let read: Quarantined = serde_dynamo::from_item(item)
-                    .map_err(|error| Fault::Retry(format!("a quarantined item cannot be read: {error}")))?;
-                found.push(read);
+            let (mut items, mut reached) = (Vec::new(), None::<String>);
+            for pk in quarantines(&day.to_string()) {
+                let (of_one, end) = self.quarantine_query(pk, after.as_deref(), left).await?;
+                items.extend(of_one);
+                reached = reached.into_iter().chain(end).min();
             }
+            let read = |item| {
+                serde_dynamo::from_item(item)
+                    .map_err(|error| Fault::Retry(format!("a quarantined item cannot be read: {error}")))
+            };
+            let mut read = items.into_iter().map(read).collect::<Result<Vec<Quarantined>, _>>()?;
+            // Up to where both were read: behind it something can come in between.
+            read.retain(|item| reached.as_ref().is_none_or(|reached| item.key <= *reached));
+            read.sort_by(|one, other| one.key.cmp(&other.key));
+            found.extend(read);
             if found.len() > limit {
                 found.truncate(limit);
                 let last = found.last().map(|last| last.key.clone());
@@ -296,7 +342,7 @@ impl Table {
 
     async fn quarantine_query(
         &self,
-        day: Date,
+        pk: String,
         after: Option<&str>,
         looks: usize,
     ) -> Result<(Vec<Item>, Option<String>), Fault> {
@@ -313,7 +359,7 @@ impl Table {
             .expression_attribute_names("#pk", "pk")
             .expression_attribute_names("#sk", "sk")
             .expression_attribute_names("#reason", "reason")
-            .expression_attribute_values(":pk", text(format!("QUARANTINE#{day}")))
+            .expression_attribute_values(":pk", text(pk))
             .expression_attribute_values(":after", text(after.unwrap_or("0")))
             // Chunks are looked at, too.
             .limit(i32::try_from(looks).unwrap_or(i32::MAX).max(8))

@@ -10,7 +10,8 @@ use super::body::{Packed, chunk_count, unpack};
 use super::fault::Fault;
 use super::{Item, Table, day, fixed, number, text};
 use crate::event::Unreadable;
-use crate::state::BodyHash;
+use crate::job::Source;
+use crate::state::{BodyHash, WIDGET};
 
 /// The most, in bytes of their names, that an item in quarantine says it is about. Of 400 KB.
 const MAX_SUBJECT_BYTES: usize = 200 * 1024;
@@ -92,7 +93,7 @@ pub struct ToQuarantine<'a> {
     pub kind: Option<&'a str>,
     /// What it carries something of, as far as that is known.
     pub subjects: &'a [String],
-    /// `webhook` or `reconcile`.
+    /// `webhook`, `reconcile` or `callback`: which partition it goes to.
     pub source: &'a str,
     /// The gateway's request id.
     pub delivery: &'a str,
@@ -134,9 +135,21 @@ impl fmt::Display for QuarantineKey {
     }
 }
 
+/// The partitions of one day: of webhooks, and of what browsers said, which must not fill the former.
+pub(super) fn quarantines(day: &str) -> [String; 2] {
+    [format!("QUARANTINE#{day}"), format!("{WIDGET}_QUARANTINE#{day}")]
+}
+
 impl QuarantineKey {
-    pub(super) fn pk(&self) -> String {
-        format!("QUARANTINE#{}", day(self.received_at))
+    /// The partitions in which it can lie. What browsers said lay in the first before it had one of its own.
+    pub(super) fn pks(&self) -> [String; 2] {
+        quarantines(&day(self.received_at))
+    }
+
+    /// The partition in which what came from this source is put.
+    fn pk(&self, source: &str) -> String {
+        let [webhooks, browsers] = self.pks();
+        if source == Source::Callback.as_str() { browsers } else { webhooks }
     }
 
     /// Chunks belong to one write: removing those of an earlier one leaves a later one whole.
@@ -162,7 +175,7 @@ pub struct Quarantined {
     /// The event's type, if it is known.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// `webhook` or `reconcile`.
+    /// `webhook`, `reconcile` or `callback`.
     pub source: String,
     /// The gateway's request id.
     pub delivery: String,
@@ -180,10 +193,10 @@ impl Table {
     /// Puts a body into quarantine. Safe to repeat.
     pub async fn quarantine(&self, what: ToQuarantine<'_>) -> Result<QuarantineKey, Fault> {
         let key = QuarantineKey { received_at: what.received_at, hash: what.hash.short().to_owned() };
-        let packed = Packed::new(what.body);
-        self.put_chunks(&packed, &key.pk(), |at| key.chunk_sk(what.stored_at, at), what.expires).await?;
+        let (pk, packed) = (key.pk(what.source), Packed::new(what.body));
+        self.put_chunks(&packed, &pk, |at| key.chunk_sk(what.stored_at, at), what.expires).await?;
         let mut item = Item::from([
-            ("pk".to_owned(), text(key.pk())),
+            ("pk".to_owned(), text(pk)),
             ("sk".to_owned(), text(key.to_string())),
             ("reason".to_owned(), text(what.reason.word())),
             ("detail".to_owned(), text(what.detail)),
@@ -218,23 +231,35 @@ impl Table {
         &self,
         key: &QuarantineKey,
     ) -> Result<Option<(Quarantined, Option<Vec<u8>>)>, Fault> {
-        let items = self.query(None, "pk", &key.pk(), Some(("sk", &key.to_string()))).await?;
         let sk = |item: &Item| item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
-        let Some(item) = items.iter().find(|item| sk(item) == key.to_string()) else { return Ok(None) };
-        let found = read(item.clone())?;
-        let prefix = format!("{key}#BODY#{}#", fixed(found.stored_at));
-        let chunks: Vec<&Item> = items.iter().filter(|item| sk(item).starts_with(&prefix)).collect();
-        Ok(Some((found, unpack(item, &chunks))))
+        for pk in key.pks() {
+            let items = self.query(None, "pk", &pk, Some(("sk", &key.to_string()))).await?;
+            let Some(item) = items.iter().find(|item| sk(item) == key.to_string()) else { continue };
+            let found = read(item.clone())?;
+            let prefix = format!("{key}#BODY#{}#", fixed(found.stored_at));
+            let chunks: Vec<&Item> = items.iter().filter(|item| sk(item).starts_with(&prefix)).collect();
+            return Ok(Some((found, unpack(item, &chunks))));
+        }
+        Ok(None)
     }
 
     /// Removes a body from quarantine, unless it was put there anew since it was `seen`. Says whether it
     /// did.
     pub async fn remove_quarantined(&self, key: &QuarantineKey, seen: &Quarantined) -> Result<bool, Fault> {
+        for pk in key.pks() {
+            if self.remove_from(&pk, key, seen).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn remove_from(&self, pk: &str, key: &QuarantineKey, seen: &Quarantined) -> Result<bool, Fault> {
         let answer = self
             .client
             .delete_item()
             .table_name(&self.name)
-            .key("pk", text(key.pk()))
+            .key("pk", text(pk))
             .key("sk", text(key.to_string()))
             .condition_expression("stored_at = :seen")
             .expression_attribute_values(":seen", text(fixed(seen.stored_at)))
@@ -249,7 +274,7 @@ impl Table {
             },
         };
         let chunks = removed.as_ref().map_or(0, chunk_count);
-        self.delete_chunks(chunks, &key.pk(), |at| key.chunk_sk(seen.stored_at, at)).await?;
+        self.delete_chunks(chunks, pk, |at| key.chunk_sk(seen.stored_at, at)).await?;
         Ok(true)
     }
 }

@@ -5,11 +5,12 @@ use aws_sdk_dynamodb::types::builders::KeysAndAttributesBuilder;
 use super::body::unpack;
 use super::event::StoredEvent;
 use super::fault::Fault;
-use super::{DAY_SHARDS, Item, Table, text};
+use super::page::Partition;
+use super::{Item, Table, text};
 use crate::event::Subject;
 use crate::id::{EventId, UserId};
 use crate::state::{
-    Entity, Fields, REVOKED_UNDATED, Register, Registers, State, UNFOLDED_SINCE, Version, WIDGET,
+    Entity, Fields, REVOKED_UNDATED, Register, Registers, State, UNFOLDED_SINCE, Version, WIDGET, Write,
 };
 
 /// The most items of what one user's browser said that are read.
@@ -19,10 +20,20 @@ pub(crate) const MAX_BROWSER_ITEMS: usize = 300;
 pub(super) const MAX_ITEMS: usize = 100;
 
 impl Table {
-    /// All state of one user, in one query. Of what the user's browser said, at most 300 items:
-    /// a browser can make as many as it likes, and they come after all that the vendor's server said.
+    /// All state of one user, in two queries. Of what the user's browser said, at most 300 items: a browser can make as
+    /// many as it likes.
     pub async fn user(&self, user: &UserId) -> Result<State, Fault> {
-        let (pk, _) = Entity::User(user.clone()).keys();
+        let (mut state, mut from_browser) = (State::default(), 0);
+        // The browser's own partition first: in the user's lies only what it said before it had one, after all that the
+        // vendor's server said.
+        for entity in [Entity::Widget(user.clone()), Entity::User(user.clone())] {
+            self.insert_all(&mut state, &entity.keys().0, &mut from_browser).await?;
+        }
+        Ok(state)
+    }
+
+    /// Reads one partition of state, but of what browsers said no more than is left of 300 items.
+    async fn insert_all(&self, state: &mut State, pk: &str, from_browser: &mut usize) -> Result<(), Fault> {
         let mut items = self
             .client
             .query()
@@ -33,16 +44,17 @@ impl Table {
             .into_paginator()
             .items()
             .send();
-        let (mut state, mut from_browser) = (State::default(), 0);
         while let Some(item) = items.next().await {
             let item = item.map_err(|error| Fault::of("reading", &error))?;
-            from_browser += usize::from(is_from_browser(&item));
-            if from_browser > MAX_BROWSER_ITEMS {
-                break;
+            if is_from_browser(&item) {
+                if *from_browser == MAX_BROWSER_ITEMS {
+                    break;
+                }
+                *from_browser += 1;
             }
-            insert(&mut state, &item)?;
+            insert(state, &item)?;
         }
-        Ok(state)
+        Ok(())
     }
 
     /// The state of one record, verification, or, by its own id, account, archive or invite. Of the
@@ -107,16 +119,33 @@ impl Table {
         about: Option<&Subject>,
         limit: usize,
     ) -> Result<Vec<StoredEvent>, Fault> {
+        let mut events = Vec::new();
+        for partition in Partition::of_timeline(owner.clone(), None) {
+            events.extend(self.newest_of(&partition, about, limit).await?);
+        }
+        events.sort_by_key(StoredEvent::order);
+        let older = events.len().saturating_sub(limit);
+        Ok(events.split_off(older))
+    }
+
+    /// The newest events in one partition of a timeline, at most `limit`, newest first.
+    async fn newest_of(
+        &self,
+        partition: &Partition,
+        about: Option<&Subject>,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, Fault> {
+        let (index, key, value) = partition.keys();
         let query = self
             .client
             .query()
             .table_name(&self.name)
-            .index_name("by-owner")
+            .index_name(index)
             // Times begin with a digit; the one item that is no event has the key "STATE".
-            .key_condition_expression("#owner = :owner AND #order < :letters")
-            .expression_attribute_names("#owner", "owner")
+            .key_condition_expression("#key = :key AND #order < :letters")
+            .expression_attribute_names("#key", key)
             .expression_attribute_names("#order", "order")
-            .expression_attribute_values(":owner", text(owner.to_string()))
+            .expression_attribute_values(":key", text(value))
             .expression_attribute_values(":letters", text("A"))
             .scan_index_forward(false);
         let query = match about {
@@ -133,15 +162,15 @@ impl Table {
         {
             newest.push(stored_event(item.map_err(|error| Fault::of("reading a timeline", &error))?)?);
         }
-        newest.reverse();
         Ok(newest)
     }
 
     /// All events that were stored on a day, oldest first, as their index has them: a second late.
     pub async fn events_on(&self, day: jiff::civil::Date) -> Result<Vec<StoredEvent>, Fault> {
         let mut events = Vec::new();
-        for shard in 0..DAY_SHARDS {
-            for item in self.query(Some("by-day"), "day", &format!("DAY#{day}#{shard}"), None).await? {
+        for partition in Partition::of_day(day, None) {
+            let (index, key, value) = partition.keys();
+            for item in self.query(Some(index), key, &value, None).await? {
                 events.push(stored_event(item)?);
             }
         }
@@ -234,8 +263,9 @@ pub(super) fn insert(state: &mut State, item: &Item) -> Result<(), Fault> {
             registers.insert(name.to_owned(), mark);
         }
     }
-    if !registers.is_empty() {
-        state.insert(entity, registers);
+    // Register by register: what a browser said can lie under two keys ([`Entity::old_keys`]).
+    for (register, value) in registers {
+        state.apply(Write { entity: entity.clone(), register, value });
     }
     Ok(())
 }

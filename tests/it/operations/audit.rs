@@ -59,7 +59,7 @@ async fn an_act_expires_and_is_in_no_list_of_events() {
     for key in ["day", "owner", "order", "erase", "erase_due"] {
         assert!(!item.contains_key(key), "an index has it by {key}");
     }
-    for partition in Partition::of_day("2026-03-01".parse().unwrap()) {
+    for partition in Partition::of_day("2026-03-01".parse().unwrap(), None) {
         let stretch =
             receiver.table.stretch(&partition, "", None, &shared::table::Filter::default(), 10).await;
         assert!(stretch.unwrap().events.is_empty());

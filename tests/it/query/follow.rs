@@ -267,7 +267,7 @@ async fn the_newest_of_a_day_and_how_many_there_are_is_told_without_reading_all_
     for source in [None, Some(Source::Webhook), Some(Source::Callback)] {
         let filter = Filter { source, ..Filter::default() };
         let mut newest = None;
-        for partition in Partition::of_day(day) {
+        for partition in Partition::of_day(day, source) {
             let of_shard = table.newest(&partition, &filter, 100).await.unwrap();
             newest = newest.max(of_shard.map(|event| event.order()));
         }
@@ -278,7 +278,7 @@ async fn the_newest_of_a_day_and_how_many_there_are_is_told_without_reading_all_
     }
     let (from, until) = (events[events.len() / 3].stored_at, events[events.len() * 2 / 3].stored_at);
     let mut count = 0;
-    for partition in Partition::of_day(day) {
+    for partition in Partition::of_day(day, None) {
         let (of_shard, more) = table.count(&partition, &order_of(from), &order_of(until)).await.unwrap();
         assert!(!more, "they fit one query");
         count += of_shard;

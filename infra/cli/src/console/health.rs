@@ -301,7 +301,7 @@ impl Health {
         let today = TimeZone::UTC.to_datetime(now).date();
         for ago in 0..=DAYS_BACK {
             let mut last = Last::default();
-            for partition in Partition::of_day(today - SignedDuration::from_hours(24 * ago)) {
+            for partition in Partition::of_day(today - SignedDuration::from_hours(24 * ago), filter.source) {
                 let event = self.table.newest(&partition, &filter, LOOKS).await?;
                 last.at = last.at.max(event.as_ref().map(|event| event.stored_at));
                 last.more |= event.is_none() && self.has_more(&partition).await?;
@@ -326,7 +326,7 @@ impl Health {
         let mut days = vec![day(since), day(now)];
         days.dedup();
         let mut all = Count::default();
-        for partition in days.into_iter().flat_map(Partition::of_day) {
+        for partition in days.into_iter().flat_map(|day| Partition::of_day(day, None)) {
             let (count, more) = self.table.count(&partition, &from, &until).await?;
             all.count += count;
             all.more |= more;
