@@ -68,6 +68,8 @@ pub struct Job {
     pub held: bool,
     /// Not the event itself but a look, some time after it, whether the server has confirmed what it says.
     pub check: bool,
+    /// The id of the browser session that it came in (`jti`). Callbacks alone have one.
+    pub session: Option<String>,
 }
 
 /// A message as it goes to SQS.
@@ -119,6 +121,7 @@ impl Job {
         if self.check {
             attributes.push(("check", "true".to_owned()));
         }
+        attributes.extend(self.session.clone().map(|session| ("session", session)));
         attributes.extend(encoding.map(|encoding| ("encoding", encoding.to_owned())));
         let message = Message { body: body_text, attributes };
         match message.bytes() {
@@ -151,6 +154,7 @@ impl Job {
             delivery: attribute("delivery").ok_or(Undecodable::Attribute("delivery"))?.to_owned(),
             held: attribute("held") == Some("true"),
             check: attribute("check") == Some("true"),
+            session: attribute("session").map(str::to_owned),
         };
         let body = match attribute("encoding") {
             None => Cow::Borrowed(body.as_bytes()),
@@ -214,6 +218,7 @@ mod tests {
             delivery: "JKJaXmPLvHcESHA=".to_owned(),
             held: false,
             check: false,
+            session: None,
         }
     }
 
@@ -350,9 +355,10 @@ mod tests {
             body in proptest::collection::vec(any::<u8>(), 0..2000),
             held: bool,
             check: bool,
+            session in prop::option::of("[0-9a-f]{32}"),
             source in prop::sample::select(vec![Source::Webhook, Source::Reconcile, Source::Callback]),
         ) {
-            let job = Job { source, held, check, ..job() };
+            let job = Job { source, held, check, session, ..job() };
             prop_assert_eq!(decode(&job.encode(&body).unwrap()).unwrap(), (job, body));
         }
 

@@ -93,6 +93,8 @@ metrics! {
     Quarantined by Reason, from webhook consumer;
     /// Callbacks in quarantine, by reason. Apart from webhooks: a browser can cause it.
     CallbackQuarantined by Reason, from consumer;
+    /// Messages of browser sessions that have had their share, and that were not stored.
+    CallbackOverLimit, from consumer;
     /// Accounts that a browser said to be connected and that no webhook had confirmed in time.
     UnconfirmedConnection, from consumer;
     /// Messages that were given back to the queue.

@@ -21,7 +21,7 @@ pub mod script;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::http::{Method, header};
 use lambda_http::{Body, Request};
 use shared::aws::Patience;
@@ -133,23 +133,32 @@ impl Callbacks {
             Err(why) => return Verdict::BadBatch(why),
         };
         let items = items.into_iter().map(|item| intake::take(&session, item)).collect();
-        let verdict = self.queue(items, arrival).await;
+        let verdict = self.queue(&session, items, arrival).await;
         tracing::info!(session = session.id(), delivery = arrival.delivery, outcome = %verdict, "callbacks");
         verdict
     }
 
-    async fn queue(&self, items: Vec<Result<Taken, intake::Refused>>, arrival: Arrival<'_>) -> Verdict {
-        let job = Job {
-            source: Source::Callback,
-            received_at: arrival.now,
-            delivery: arrival.delivery.to_owned(),
-            held: false,
-            check: false,
-        };
-        let check = Job { check: true, ..job.clone() };
+    async fn queue(
+        &self,
+        session: &Session,
+        items: Vec<Result<Taken, intake::Refused>>,
+        arrival: Arrival<'_>,
+    ) -> Verdict {
         let (mut messages, mut of) = (Vec::new(), Vec::new());
+        let mut received_at = arrival.now;
         for (at, item) in items.iter().enumerate() {
             let Ok(taken) = item else { continue };
+            let job = Job {
+                source: Source::Callback,
+                received_at,
+                delivery: arrival.delivery.to_owned(),
+                held: false,
+                check: false,
+                session: Some(session.id().to_owned()),
+            };
+            // Where a browser's clock cannot be believed, its batch's order is that of these times.
+            received_at += SignedDuration::from_micros(1);
+            let check = Job { check: true, ..job.clone() };
             let looks_later = matches!(&taken.said, Said::AccountConnected(about) if about.account.is_some());
             let looks = looks_later.then_some((&check, self.unconfirmed_after.0));
             for (job, delay) in [(&job, 0)].into_iter().chain(looks) {

@@ -19,7 +19,9 @@ use shared::event::{Envelope, EventType, Facts, Unreadable, salvaged};
 use shared::job::{Job, Source, Undecodable};
 use shared::metrics::{Count, Metric};
 use shared::state::{self, BodyHash, Unfolded, Write};
-use shared::table::{Confirmation, Fault, Poison, Reason, Record, Stored, Table, ToQuarantine};
+use shared::table::{
+    Confirmation, Fault, MAX_OF_SESSION, Poison, Reason, Record, Stored, Table, ToQuarantine,
+};
 use shared::verify::Verified;
 
 pub use self::config::{Config, Retention};
@@ -61,6 +63,8 @@ pub enum Outcome {
     CallbackQuarantined(Reason),
     /// It was looked whether the server has confirmed what a browser said.
     Checked(Confirmation),
+    /// The browser session has had its share ([`MAX_OF_SESSION`]). Nothing was stored.
+    OverLimit,
 }
 
 /// What is known of a body that goes into quarantine.
@@ -112,6 +116,7 @@ impl Consumer {
                     delivery: message.message_id.clone().unwrap_or_default(),
                     held: false,
                     check: false,
+                    session: None,
                 };
                 let delivered = Delivered { job, hash: BodyHash::of(raw.as_bytes()), body: raw.as_bytes() };
                 self.quarantine(&delivered, Reason::Undecodable, &broken.to_string(), None, now).await
@@ -190,6 +195,18 @@ impl Consumer {
         let Some(callback) = Callback::of(envelope) else {
             return self.set_aside(delivered, Reason::Undecodable, None, now).await;
         };
+        // A message from before sessions were counted names none.
+        if let Some(session) = &delivered.job.session
+            && !self.table.count_of_session(session, now).await?
+        {
+            tracing::warn!(
+                session,
+                delivery = delivered.job.delivery,
+                limit = MAX_OF_SESSION,
+                "over the limit"
+            );
+            return Ok(Outcome::OverLimit);
+        }
         let folded = callback::fold(envelope, &callback, &delivered.hash, delivered.job.received_at);
         if delivered.job.check {
             let Some(account) = &folded.facts.account else {
@@ -226,7 +243,11 @@ impl Consumer {
         let known = Some(Known { id: Some(envelope.id.as_str()), kind: Some(envelope.kind.as_str()), facts });
         let stored = match self.table.record(record).await {
             Ok(Stored::Conflict) => {
-                return self.set_aside(delivered, Reason::IdConflict, known, now).await;
+                // A browser can make as many conflicts as it likes, and whatever it says is no more than a hint: its
+                // body goes. Of a webhook, both bodies are stored.
+                let what =
+                    Delivered { body: &[], job: delivered.job.clone(), hash: delivered.hash.clone() };
+                return self.set_aside(&what, Reason::IdConflict, known, now).await;
             }
             Ok(stored) => stored,
             Err(Fault::Poison(poison)) => {
@@ -330,6 +351,7 @@ impl Outcome {
             Self::CallbackQuarantined(reason) => {
                 vec![Count::by(Metric::CallbackQuarantined, reason.word())]
             }
+            Self::OverLimit => vec![Count::of(Metric::CallbackOverLimit)],
             Self::Checked(Confirmation::Missing { first: true }) => {
                 vec![Count::of(Metric::UnconfirmedConnection)]
             }

@@ -99,8 +99,14 @@ impl Webhook {
                 verified
             }
         };
-        let job =
-            Job { source: Source::Webhook, received_at: arrival.now, delivery, held: !listed, check: false };
+        let job = Job {
+            source: Source::Webhook,
+            received_at: arrival.now,
+            delivery,
+            held: !listed,
+            check: false,
+            session: None,
+        };
         self.queue(verified, &job, arrival.trace).await
     }
 

@@ -209,7 +209,7 @@ fn job(event: &StoredEvent) -> Job {
     let source =
         sources.into_iter().find(|source| source.as_str() == event.source).unwrap_or(Source::Webhook);
     let delivery = event.deliveries.first().cloned().unwrap_or_else(|| event.id.clone());
-    Job { source, received_at: event.received_at, delivery, held: false, check: false }
+    Job { source, received_at: event.received_at, delivery, held: false, check: false, session: None }
 }
 
 #[cfg(test)]

@@ -7,17 +7,28 @@
 //! | claim about one account | `created`, `error`, `connected`, `removed` |
 //!
 //! They go by the browser's clock, in milliseconds, and a browser can therefore be wrong about itself; about
-//! nobody else, since its user's items are all that it writes to.
+//! nobody else, since its user's items are all that it writes to. A clock is believed within a window around the receipt
+//! ([`MAX_BEHIND`], [`MAX_AHEAD`]). Outside it the time of receipt counts, so that a device at 1970 is not "first" for
+//! ever, one in 2099 is not "last" for ever, and a user's progress is shown whatever the clock says. The event keeps the
+//! date as the browser wrote it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::mentions::Mentions;
 use super::said::{ClaimedAccount, Said, Screen};
 use super::{Callback, Name};
 use crate::event::{Envelope, Facts, Subject};
-use crate::state::{
-    BodyHash, Entity, Fields, MAX_AHEAD, Register, Unfolded, Value, Version, Write, fields, text,
-};
+use crate::state::{BodyHash, Entity, Fields, Register, Unfolded, Value, Version, Write, fields, text};
+
+/// How far behind its receipt a browser's date may lie and still be believed. A callback waits in its tab's queue (up to
+/// 200 of them, `wink-events.js`) until the tab has a network and a session again. A session lasts five hours at most, as
+/// does Smile's link token, and the tab may sleep over a night: a day holds both. What waited for longer is folded with
+/// the time of receipt, as from a clock that is behind: the two cannot be told apart.
+pub const MAX_BEHIND: SignedDuration = SignedDuration::from_hours(24);
+
+/// How far ahead of its receipt a browser's date may lie and still be believed. Nothing is received before it happens,
+/// so that only the clock can be wrong: more than any that is set by a network.
+pub const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// Stands for the provider of screens that belong to none.
 pub const NO_PROVIDER: &str = "-";
@@ -38,21 +49,20 @@ pub fn fold(
     hash: &BodyHash,
     received_at: Timestamp,
 ) -> Folded {
-    let writes = at(envelope, received_at).and_then(|at| {
-        let offers = offers(callback)?;
-        let write = |offer: Offer| Write {
-            entity: offer.entity,
-            register: offer.register,
-            value: Register { v: Version::new(at, offer.rank, &envelope.id, hash), fields: offer.fields },
-        };
-        Ok(offers.into_iter().map(write).collect())
-    });
+    let at = at(envelope, received_at);
+    let write = |offer: Offer| Write {
+        entity: offer.entity,
+        register: offer.register,
+        value: Register { v: Version::new(at, offer.rank, &envelope.id, hash), fields: offer.fields },
+    };
+    let writes = offers(callback).map(|offers| offers.into_iter().map(write).collect());
     Folded { facts: facts(callback), writes }
 }
 
-fn at(envelope: &Envelope<'_>, received_at: Timestamp) -> Result<Timestamp, Unfolded> {
-    let at = envelope.occurred_at().ok_or(Unfolded::CreatedAtUnreadable)?;
-    if at.duration_since(received_at) > MAX_AHEAD { Err(Unfolded::CreatedAtAhead) } else { Ok(at) }
+/// The time that counts: the browser's, if it can be believed, else that of the receipt.
+fn at(envelope: &Envelope<'_>, received_at: Timestamp) -> Timestamp {
+    let is_believed = |at: &Timestamp| (-MAX_BEHIND..=MAX_AHEAD).contains(&at.duration_since(received_at));
+    envelope.occurred_at().filter(is_believed).unwrap_or(received_at)
 }
 
 /// One register that a callback offers.

@@ -178,7 +178,7 @@ mod tests {
     use crate::id::UserId;
     use crate::secrets::SecretSet;
     use crate::session::mint;
-    use crate::state::{BodyHash, Unfolded};
+    use crate::state::BodyHash;
     use crate::verify::{Secret, Verified};
 
     fn session(user: &str) -> Session {
@@ -288,15 +288,29 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_cannot_be_believed_is_kept_and_not_folded() {
-        let mut ahead = item();
-        ahead["at"] = json!("2026-03-02T10:00:01Z");
-        let taken = take_text("u-1", &ahead.to_string()).unwrap();
-        let envelope = Envelope::parse(Verified::from_own_queue(taken.body.as_bytes())).unwrap();
-        let callback = Callback::of(&envelope).unwrap();
-        let hash = BodyHash::of(taken.body.as_bytes());
-        let folded = fold(&envelope, &callback, &hash, "2026-03-01T10:00:00Z".parse().unwrap());
-        assert_eq!(folded.writes.unwrap_err(), Unfolded::CreatedAtAhead);
+    fn a_clock_that_cannot_be_believed_counts_as_of_the_receipt() {
+        let received_at: Timestamp = "2026-03-02T10:00:00Z".parse().unwrap();
+        for (at, counts) in [
+            ("1970-01-01T00:03:12.000Z", "2026-03-02T10:00:00Z"),
+            ("2026-03-01T09:59:59.999Z", "2026-03-02T10:00:00Z"),
+            ("2026-03-01T10:00:00Z", "2026-03-01T10:00:00Z"),
+            ("2026-03-02T09:59:00.5Z", "2026-03-02T09:59:00.5Z"),
+            ("2026-03-02T10:05:00Z", "2026-03-02T10:05:00Z"),
+            ("2026-03-02T10:05:00.001Z", "2026-03-02T10:00:00Z"),
+            ("2099-01-01T00:00:00Z", "2026-03-02T10:00:00Z"),
+        ] {
+            let mut item = item();
+            item["at"] = json!(at);
+            let taken = take_text("u-1", &item.to_string()).unwrap();
+            let envelope = Envelope::parse(Verified::from_own_queue(taken.body.as_bytes())).unwrap();
+            let callback = Callback::of(&envelope).unwrap();
+            let folded = fold(&envelope, &callback, &BodyHash::of(taken.body.as_bytes()), received_at);
+            let versions: Vec<_> =
+                folded.writes.unwrap().iter().filter_map(|write| write.value.v.created_at()).collect();
+            assert_eq!(versions, [counts.parse().unwrap()], "{at}");
+            // The event keeps the date as it was written.
+            assert_eq!(envelope.occurred_at(), Some(at.parse().unwrap()));
+        }
     }
 
     #[test]

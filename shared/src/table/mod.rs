@@ -19,15 +19,22 @@
 //! | item | pk / sk |
 //! |---|---|
 //! | state | [`Entity::keys`](crate::state::Entity::keys) |
-//! | what a browser said | `USER#id` / `WIDGET…`, also [`Entity::keys`](crate::state::Entity::keys) |
+//! | what a browser said | `WIDGET#user` / `WIDGET…`, also [`Entity::keys`](crate::state::Entity::keys); before, [`Entity::old_keys`](crate::state::Entity::old_keys) |
 //! | event | `EVENT#id` / `EVENT` |
 //! | revoked before anything was known | `ACCOUNT#id` or `ARCHIVE#id` / `REVOKED` |
 //! | chunk of a body | `EVENT#id` / `BODY#hash#nn` |
-//! | quarantined | `QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#stored_at#nn` after it |
+//! | quarantined | `QUARANTINE#yyyy-mm-dd`, of browsers `WIDGET_QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#stored_at#nn` after it |
+//! | messages of a browser session | `WIDGET_SESSION#jti` / `SESSION` |
 //! | connection | `CONNECTION#id` / `CONNECTION`, and once it listens `LISTENERS#user` / `CONNECTION#id` |
 //!
 //! Indexes carry no bodies: `by-owner` (`owner`, `order`), `by-day` (`day`, `order`), `by-erase`
 //! (`erase`, `erase_due`).
+//!
+//! A browser writes to no partition that a webhook writes to, neither of the table nor of an index: a partition takes
+//! 1,000 writes a second. The event of a callback has an id that no browser can choose
+//! ([`event_id`](crate::callback::event_id)), its `owner` is `WIDGET#user`, and its `day` is
+//! `WIDGET_DAY#yyyy-mm-dd#shard`. Of callbacks stored before that, the owner is `USER#user` and the day
+//! `DAY#yyyy-mm-dd#shard`, as of webhooks: readers merge both ([`Partition`]).
 
 mod audit;
 mod body;
@@ -36,6 +43,7 @@ mod claim;
 mod connection;
 mod event;
 mod fault;
+mod limit;
 mod page;
 mod quarantine;
 mod read;
@@ -51,6 +59,7 @@ pub use self::claim::Confirmation;
 pub use self::connection::MAX_CONNECTIONS;
 pub use self::event::{Record, Stored, StoredEvent};
 pub use self::fault::{Fault, Poison};
+pub use self::limit::MAX_OF_SESSION;
 pub use self::page::{Filter, MAX_OWNERS, Partition, Stretch, order_of, order_of_day};
 pub use self::quarantine::{QuarantineKey, Quarantined, Reason, ToQuarantine};
 

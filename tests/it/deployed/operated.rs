@@ -166,6 +166,7 @@ fn attributes(body: &str) -> BTreeMap<String, MessageAttributeValue> {
         delivery: "buried".to_owned(),
         held: false,
         check: false,
+        session: None,
     };
     let message = job.encode(body.as_bytes()).unwrap();
     message.attributes.into_iter().map(|(name, value)| (name.to_owned(), text(&value))).collect()

@@ -94,7 +94,8 @@ async fn answered(query: &Query, event: &Value, now: Timestamp) -> Answered {
 
 /// A message as Lambda hands it to the consumer.
 pub(crate) fn message(body: &str, source: Source, received_at: Timestamp) -> SqsMessage {
-    let job = Job { source, received_at, delivery: "request".to_owned(), held: false, check: false };
+    let job =
+        Job { source, received_at, delivery: "request".to_owned(), held: false, check: false, session: None };
     let encoded = job.encode(body.as_bytes()).unwrap();
     let attributes: serde_json::Map<String, Value> = encoded
         .attributes

@@ -312,6 +312,7 @@ async fn release_one(
         delivery: item.delivery.clone(),
         held: false,
         check: false,
+        session: None,
     };
     receiver.queue.send(job.encode(body)?, None).await?;
     let removed = receiver.table.remove_quarantined(key, item).await;

@@ -21,7 +21,8 @@ pub struct WidgetView {
     /// The provider of the last screen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// When the last screen was shown, by the browser's clock, as all times here.
+    /// When the last screen was shown, by the browser's clock, as all times here. Where that clock is off by more than a
+    /// day backwards or five minutes forwards, the time of receipt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub screen_at: Option<Timestamp>,
     /// The last error.
