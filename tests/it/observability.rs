@@ -221,6 +221,7 @@ fn every_alarm_watches_a_series_that_is_written() {
             "Linked",
             "Unfolded",
             "CallbackQuarantined",
+            "CallbackOverLimit",
             "LiveConnected",
             "Pushed",
             "PushFailed"
@@ -445,6 +446,7 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
         webhook.extend(outcome.counts());
     }
     consumer.extend(consumer::Outcome::CallbackQuarantined(Reason::Undecodable).counts());
+    consumer.extend(consumer::Outcome::OverLimit.counts());
     consumer
         .extend(consumer::Outcome::Checked(shared::table::Confirmation::Missing { first: true }).counts());
     let now = "2026-03-01T10:00:00Z".parse().unwrap();

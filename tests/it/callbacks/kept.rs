@@ -49,7 +49,7 @@ async fn unknown_callbacks_and_hostile_data_are_kept_to_the_letter_and_stay_iner
 }
 
 #[tokio::test]
-async fn another_text_under_the_same_id_is_quarantined_and_wakes_nobody() {
+async fn another_text_under_the_same_id_is_quarantined_without_it_and_wakes_nobody() {
     let mut browser = Browser::new().await;
     browser.say("u-1", &[item("c-1", "onClose", "10:00:00", json!({ "reason": "exit" }))]).await;
     browser.send("u-1", &[item("c-1", "onClose", "10:00:00", json!({ "reason": "error" }))]).await;
@@ -57,6 +57,16 @@ async fn another_text_under_the_same_id_is_quarantined_and_wakes_nobody() {
     let outcome = browser.receiver.consumer.process(&message, browser.receiver.now).await.unwrap();
     assert_eq!(outcome, consumer::Outcome::CallbackQuarantined(Reason::IdConflict));
     assert_eq!(outcome.counts(), [Count::by(Metric::CallbackQuarantined, "id_conflict")]);
+    // The fact alone, apart from webhooks' quarantine, and found by its key as well.
+    let quarantined = quarantined_on(&browser.receiver.table, "2026-03-01".parse().unwrap()).await;
+    assert_eq!(quarantined.iter().map(|item| item.bytes).collect::<Vec<_>>(), [0]);
+    let found = browser.receiver.table.quarantined(&quarantined[0].key.parse().unwrap()).await.unwrap();
+    assert_eq!(found, Some((quarantined[0].clone(), Some(Vec::new()))));
+    let pks = browser.receiver.items().await.into_iter().map(|item| item["pk"].as_s().unwrap().clone());
+    assert_eq!(
+        pks.filter(|pk| pk.contains("QUARANTINE")).collect::<Vec<_>>(),
+        ["WIDGET_QUARANTINE#2026-03-01"]
+    );
     // Another user's browser may choose the same id.
     let mut theirs = item("c-1", "onClose", "10:00:00", json!({ "reason": "error" }));
     theirs["data"]["userId"] = json!("u-2");

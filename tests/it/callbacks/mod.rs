@@ -1,5 +1,6 @@
 //! Callbacks: from a browser's request through the callback function, its queue and the consumer to the table.
 
+mod before;
 mod flood;
 mod folded;
 mod kept;
@@ -32,6 +33,8 @@ struct Browser {
     receiver: Receiver,
     callbacks: Callbacks,
     requests: usize,
+    /// What the session's id is made of.
+    session: u8,
 }
 
 /// What a browser is answered.
@@ -52,7 +55,7 @@ impl Browser {
         let origins = format!("{PAGE},http://localhost:3000,{APP}").parse().unwrap();
         let queue = Queue::new(&sdk, CALLBACK_QUEUE);
         let callbacks = Callbacks::new(origins, secrets, queue, "120".parse().unwrap());
-        Self { receiver, callbacks, requests: 0 }
+        Self { receiver, callbacks, requests: 0, session: 1 }
     }
 
     fn token(&self, user: &str) -> String {
@@ -62,7 +65,7 @@ impl Browser {
     fn token_signed_with(&self, user: &str, secret: &str) -> String {
         let user = UserId::new(user).unwrap();
         let secret = Secret::new(secret).unwrap();
-        mint(&user, [1; 16], SignedDuration::from_mins(60), self.receiver.now, &secret).token
+        mint(&user, [self.session; 16], SignedDuration::from_mins(60), self.receiver.now, &secret).token
     }
 
     /// A request as a browser makes it; `change` makes it another one.
