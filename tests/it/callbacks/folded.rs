@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use shared::callback::event_id;
 use shared::event::Subject;
 use shared::id::{AccountId, UserId};
 use shared::metrics::{Count, Metric};
@@ -211,4 +212,62 @@ async fn what_a_browser_makes_up_grows_nothing_without_bound() {
     assert_eq!(state.items().count(), 301);
     let largest = browser.receiver.items().await.iter().map(std::collections::HashMap::len).max().unwrap();
     assert!(largest < 40, "an item has {largest} attributes");
+}
+
+/// A device whose clock was never set, or runs ahead: its user's progress is shown, in its order, and the clock is first
+/// or last for nobody.
+#[tokio::test]
+async fn a_clock_at_1970_or_in_2099_spoils_nothing_for_good() {
+    let provider = json!({ "providerId": "sss_ph" });
+    let off = |id: &str, at: &str, page: &str| {
+        let mut item = item(id, "onUIEvent", "10:00:00", screen(page, &provider));
+        item["at"] = json!(at);
+        item
+    };
+    let batches = [
+        // One batch is in the order in which it was sent, whatever the ids.
+        vec![
+            off("c-9", "1970-01-01T00:03:12.000Z", "LoginPageOpened"),
+            off("c-1", "1970-01-01T00:03:15.000Z", "MfaPageOpened"),
+        ],
+        vec![off("c-3", "2099-01-01T00:00:00Z", "ConnectSuccessPageOpened")],
+    ];
+    let mut first = None;
+    let mut shuffle = Shuffle::new(11);
+    for _ in 0..cases(6) {
+        let mut browser = Browser::new().await;
+        for batch in &batches {
+            assert_eq!(browser.send("u-1", batch).await.status, 200);
+            browser.receiver.now += SignedDuration::from_mins(1);
+        }
+        let messages = browser.receiver.cloud.receive();
+        for at in shuffle.with_repeats(&[0, 1, 2]) {
+            browser.receiver.consumer.process(&messages[at], browser.receiver.now).await.unwrap();
+        }
+        let widget = serde_json::to_value(browser.user("u-1").await.widget).unwrap();
+        assert_eq!(first.get_or_insert_with(|| widget.clone()), &widget);
+        assert_eq!(
+            widget["funnel"]["sss_ph"],
+            json!({ "LoginPageOpened": "2026-03-01T12:00:00Z", "MfaPageOpened": "2026-03-01T12:00:00.000001Z",
+                    "ConnectSuccessPageOpened": "2026-03-01T12:01:00Z" })
+        );
+        assert_eq!(
+            (&widget["screen"], &widget["screen_at"]),
+            (&json!("ConnectSuccessPageOpened"), &json!("2026-03-01T12:01:00Z"))
+        );
+        // A clock that is right counts as it says: earlier for the first time, later for the last screen.
+        let right = [
+            item("d-1", "onUIEvent", "11:30:00", screen("LoginPageOpened", &provider)),
+            item("d-2", "onUIEvent", "12:02:00", screen("MfaPageOpened", &provider)),
+        ];
+        browser.say("u-1", &right).await;
+        let widget = serde_json::to_value(browser.user("u-1").await.widget).unwrap();
+        assert_eq!(widget["funnel"]["sss_ph"]["LoginPageOpened"], "2026-03-01T11:30:00Z");
+        assert_eq!(widget["screen"], "MfaPageOpened");
+        // What the browser wrote is kept beside the time of receipt.
+        let id = event_id(&UserId::new("u-1").unwrap(), "c-9");
+        let event = browser.receiver.table.event_alone(&id).await.unwrap().unwrap();
+        assert_eq!(event.created_at.as_deref(), Some("1970-01-01T00:03:12Z"));
+        assert_eq!((event.received_at.to_string().as_str(), event.unfolded), ("2026-03-01T12:00:00Z", None));
+    }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use shared::event::Subject;
 use shared::id::{AccountId, ArchiveId, IdLength, RecordId, UserId, VerificationId};
+use shared::job::Source;
 use shared::table::{QUARANTINE_DAYS, QuarantineKey, Quarantined};
 
 use super::Scene;
@@ -29,6 +30,9 @@ const PAGE: usize = 200;
 
 /// The most entries of the quarantine that are told.
 const MOST_QUARANTINED: usize = 2000;
+
+/// The most of these that browsers caused: no flood of theirs hides a webhook.
+const MOST_OF_BROWSERS: usize = 500;
 
 /// How many days of acts are told, unless it is asked for more.
 const AUDIT_DAYS: i64 = 14;
@@ -150,6 +154,7 @@ fn subject(of: Option<&str>, id: &str) -> Result<Subject, String> {
 async fn quarantine(scene: &Scene) -> Found {
     let today = day(clock::now());
     let mut all: Vec<Quarantined> = Vec::new();
+    let mut of_browsers = 0;
     // A day is read from its oldest on: of one that is too full, the newest are missing.
     for ago in 0..=2 * QUARANTINE_DAYS {
         let mut after = None;
@@ -157,7 +162,11 @@ async fn quarantine(scene: &Scene) -> Found {
         loop {
             let of = today - SignedDuration::from_hours(24 * ago);
             let (found, reached) = scene.table.quarantine_page(of, after.as_deref(), PAGE).await?;
-            of_day.extend(found);
+            of_day.extend(found.into_iter().filter(|item| {
+                let is_browsers = item.source == Source::Callback.as_str();
+                of_browsers += usize::from(is_browsers);
+                !is_browsers || of_browsers <= MOST_OF_BROWSERS
+            }));
             after = reached;
             if after.is_none() || all.len() + of_day.len() > MOST_QUARANTINED {
                 break;
@@ -168,7 +177,7 @@ async fn quarantine(scene: &Scene) -> Found {
             break;
         }
     }
-    let more = all.len() > MOST_QUARANTINED;
+    let more = all.len() > MOST_QUARANTINED || of_browsers > MOST_OF_BROWSERS;
     all.truncate(MOST_QUARANTINED);
     Ok(Answer::json(200, &json!({ "quarantined": all, "more": more })))
 }
