@@ -61,8 +61,8 @@ Examples:
 One line an event: when it was stored (UTC), source, type, user, account, status and error code. An
 event can show up to half a minute late; each is shown once. Ctrl-C ends it.
 
-It asks the table every second: 600 small queries a minute (300 read units while little happens), 120
-with --user. Each event that is new is read some 20 times until it is settled.";
+It asks the table every second: 600 small queries a minute (300 read units while little happens),
+120 with --user. Each event that is new is read some 20 times until it is settled.";
 
 /// How often the table is asked.
 pub const INTERVAL: Duration = Duration::from_secs(1);
