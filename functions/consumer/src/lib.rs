@@ -19,9 +19,7 @@ use shared::event::{Envelope, EventType, Facts, Unreadable, salvaged};
 use shared::job::{Job, Source, Undecodable};
 use shared::metrics::{Count, Metric};
 use shared::state::{self, BodyHash, Unfolded, Write};
-use shared::table::{
-    Confirmation, Fault, MAX_OF_SESSION, Poison, Reason, Record, Stored, Table, ToQuarantine,
-};
+use shared::table::{Confirmation, Fault, Poison, Reason, Record, Stored, Table, ToQuarantine};
 use shared::verify::Verified;
 
 pub use self::config::{Config, Retention};
@@ -63,7 +61,7 @@ pub enum Outcome {
     CallbackQuarantined(Reason),
     /// It was looked whether the server has confirmed what a browser said.
     Checked(Confirmation),
-    /// The browser session has had its share ([`MAX_OF_SESSION`]). Nothing was stored.
+    /// The browser session has had its share ([`shared::table::MAX_OF_SESSION`]). Nothing was stored.
     OverLimit,
 }
 
@@ -199,12 +197,7 @@ impl Consumer {
         if let Some(session) = &delivered.job.session
             && !self.table.count_of_session(session, now).await?
         {
-            tracing::warn!(
-                session,
-                delivery = delivered.job.delivery,
-                limit = MAX_OF_SESSION,
-                "over the limit"
-            );
+            tracing::warn!(session, delivery = delivered.job.delivery, "over the limit");
             return Ok(Outcome::OverLimit);
         }
         let folded = callback::fold(envelope, &callback, &delivered.hash, delivered.job.received_at);

@@ -92,8 +92,8 @@ async fn merged(
     let shard = |partition| Shard { partition, ahead: VecDeque::new(), reached: Some(after.to_owned()) };
     let mut shards: Vec<Shard> = partitions.into_iter().map(shard).collect();
     // Twice what falls to each, of few no more than the page holds; one more tells whether there is more.
-    let share = (limit.div_ceil(shards.len().max(1)) * 2).min(limit);
-    let looks = if filter.is_open() { looks(share + 1) } else { LOOKS_FILTERED };
+    let falls_to_each = (limit.div_ceil(shards.len().max(1)) * 2).min(limit);
+    let looks = if filter.is_open() { looks(falls_to_each + 1) } else { LOOKS_FILTERED };
     let mut read = Stretch { events: Vec::new(), reached: None };
     loop {
         fill(table, &mut shards, (until, filter, looks), left).await?;

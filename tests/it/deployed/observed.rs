@@ -112,8 +112,9 @@ async fn every_cause_moves_its_metric_and_nothing_personal_is_told() {
     let counted = deployed.counted().await;
     let seen: BTreeSet<Metric> = counted.iter().map(|(metric, _)| *metric).collect();
     // What takes Smile's credentials is not deployed here: see `deployed::registration`, `callbacks::personal`
-    // (the real binary's lines) and `callbacks::folded`.
-    let with_credentials = [Metric::CallbackQuarantined, Metric::UnconfirmedConnection];
+    // (the real binary's lines), `callbacks::flood` and `callbacks::folded`.
+    let with_credentials =
+        [Metric::CallbackQuarantined, Metric::CallbackOverLimit, Metric::UnconfirmedConnection];
     let of_these = |metric: &Metric| {
         metric.functions().iter().any(|function| ["webhook", "consumer"].contains(function))
     };

@@ -10,6 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use query::Query;
 use query::follow::SETTLED_AFTER;
 use serde_json::{Value, json};
+use shared::callback::event_id;
+use shared::id::UserId;
 use shared::job::Source;
 use shared::table::{Filter, Partition, StoredEvent, order_of};
 
@@ -98,6 +100,7 @@ async fn a_reader_misses_nothing_whatever_comes_late() {
         ("/v1/users/u-1/events?limit=7".to_owned(), 0),
         ("/v1/users/u-1/events?limit=3&type=INVITE_INVITED".to_owned(), 40),
         ("/v1/users/u-1/events?limit=5&source=webhook".to_owned(), 700),
+        ("/v1/users/u-1/events?limit=4&source=callback".to_owned(), 100),
         (format!("/v1/events?{from}&limit=200"), 0),
         (format!("/v1/events?{from}&limit=11"), 0),
         (format!("/v1/events?{from}&limit=2&type=INVITE_INVITED"), 250),
@@ -114,13 +117,21 @@ async fn a_reader_misses_nothing_whatever_comes_late() {
                 let mut rng = fastrand::Rng::with_seed(u64::try_from(writer).unwrap());
                 let mut written = Vec::new();
                 for number in 0..EACH {
-                    let kind = *rng.choice(&["INVITE_INVITED", "USER_CREATED"]).unwrap();
-                    let id = format!("et-{writer}-{number}");
+                    let kind = *rng.choice(&["INVITE_INVITED", "USER_CREATED", "onClose"]).unwrap();
+                    let name = format!("{writer}-{number}");
+                    // What browsers say lies in partitions of its own, which readers merge with those of webhooks.
+                    let (id, source, data) = if kind == "onClose" {
+                        let id = event_id(&UserId::new("u-1").unwrap(), &name).to_string();
+                        (id, Source::Callback, json!({ "userId": "u-1", "clientId": name, "value": null }))
+                    } else {
+                        let id = format!("et-{name}");
+                        (id, Source::Webhook, json!({ "userId": "u-1", "inviteId": format!("i-{name}") }))
+                    };
                     let body = json!({ "id": id, "version": 1, "type": kind, "createdAt": "2026-03-01T10:00:00Z",
-                        "data": { "userId": "u-1", "inviteId": format!("i-{id}") } });
+                        "data": data });
                     // Begun a while ago: as late as a message can be, less what passes until it is there.
                     let begun = clock.now() - SignedDuration::from_millis(rng.i64(0..20_000));
-                    let message = message(&body.to_string(), Source::Webhook, begun);
+                    let message = message(&body.to_string(), source, begun);
                     consumer.process(&message, begun).await.unwrap();
                     clock.pass(rng.i64(0..500));
                     written.push((id, kind, clock.now() - begun));
@@ -142,17 +153,18 @@ async fn a_reader_misses_nothing_whatever_comes_late() {
     // The last is settled, too: whatever page begins now gives what is missing.
     clock.pass(61_000);
     done.store(true, Ordering::SeqCst);
-    let ids = |of: &str| -> BTreeSet<String> {
-        written
-            .iter()
-            .filter(|(_, kind, _)| of.is_empty() || *kind == of)
-            .map(|(id, ..)| id.clone())
-            .collect()
+    let ids = |of: &[&str]| -> BTreeSet<String> {
+        written.iter().filter(|(_, kind, _)| of.contains(kind)).map(|(id, ..)| id.clone()).collect()
     };
     let mut late = 0;
     for (at, reader) in readers.into_iter().enumerate() {
         let log = reader.await.unwrap();
-        let all = if matches!(at, 2 | 6) { ids("INVITE_INVITED") } else { ids("") };
+        let all = match at {
+            2 | 7 => ids(&["INVITE_INVITED"]),
+            3 => ids(&["INVITE_INVITED", "USER_CREATED"]),
+            4 => ids(&["onClose"]),
+            _ => ids(&["INVITE_INVITED", "USER_CREATED", "onClose"]),
+        };
         let missed: Vec<_> = all.difference(&log.ids()).cloned().collect();
         assert!(missed.is_empty() && log.ids() == all, "reader {at} missed {missed:?}");
         late += log.late;
