@@ -240,7 +240,9 @@ impl Consumer {
                 // body goes. Of a webhook, both bodies are stored.
                 let what =
                     Delivered { body: &[], job: delivered.job.clone(), hash: delivered.hash.clone() };
-                return self.set_aside(&what, Reason::IdConflict, known, now).await;
+                let reason = Reason::IdConflict;
+                let detail = format!("{reason}; what a browser sends under it again is not kept");
+                return self.quarantine(&what, reason, &detail, known, now).await;
             }
             Ok(stored) => stored,
             Err(Fault::Poison(poison)) => {

@@ -68,6 +68,7 @@ impl Table {
             delivery: event.id.clone(),
             held: false,
             check: false,
+            session: None,
         };
         let record = Record {
             envelope: &envelope,

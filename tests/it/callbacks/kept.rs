@@ -60,6 +60,7 @@ async fn another_text_under_the_same_id_is_quarantined_without_it_and_wakes_nobo
     // The fact alone, apart from webhooks' quarantine, and found by its key as well.
     let quarantined = quarantined_on(&browser.receiver.table, "2026-03-01".parse().unwrap()).await;
     assert_eq!(quarantined.iter().map(|item| item.bytes).collect::<Vec<_>>(), [0]);
+    assert!(quarantined[0].detail.ends_with("is not kept"), "{}", quarantined[0].detail);
     let found = browser.receiver.table.quarantined(&quarantined[0].key.parse().unwrap()).await.unwrap();
     assert_eq!(found, Some((quarantined[0].clone(), Some(Vec::new()))));
     let pks = browser.receiver.items().await.into_iter().map(|item| item["pk"].as_s().unwrap().clone());
