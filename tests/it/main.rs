@@ -8,6 +8,7 @@
 //! | `refused` | what must not reach the queue does not | nothing |
 //! | `kept` | what is authentic can be read again, byte for byte | SQLite, built in |
 //! | `mangled` | of payloads in any shape nothing is lost, and nothing is kept that was revoked | SQLite, built in |
+//! | `exits` | whatever fails and whatever meets, of what is revoked no copy stays | SQLite, built in |
 //! | `frozen` | what an older release stored keeps its meaning | SQLite, built in |
 //! | `callbacks` | what browsers say is kept once, changes nothing of the server's, and is refused where it must be | SQLite, built in |
 //! | `publish` | every stored event gets on the bus, whatever fails, and nothing personal does | SQLite, built in |
@@ -37,6 +38,7 @@ mod callbacks;
 mod cloud;
 mod converges;
 mod deployed;
+mod exits;
 mod failing;
 mod frozen;
 mod golden;

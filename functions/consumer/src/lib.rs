@@ -238,8 +238,7 @@ impl Consumer {
             Ok(Stored::Conflict) => {
                 // A browser can make as many conflicts as it likes, and whatever it says is no more than a hint: its
                 // body goes. Of a webhook, both bodies are stored.
-                let what =
-                    Delivered { body: &[], job: delivered.job.clone(), hash: delivered.hash.clone() };
+                let what = Delivered { body: &[], job: delivered.job.clone(), hash: delivered.hash.clone() };
                 let reason = Reason::IdConflict;
                 let detail = format!("{reason}; what a browser sends under it again is not kept");
                 return self.quarantine(&what, reason, &detail, known, now).await;

@@ -16,7 +16,7 @@ use super::fault::{Fault, Poison};
 use super::read::MAX_ITEMS;
 use super::{Item, Table, fixed, text};
 use crate::event::{EventType, Facts, Subject, strings};
-use crate::id::UserId;
+use crate::id::{AccountId, ArchiveId, UserId};
 use crate::state::{Entity, REVOCATION, REVOKED_UNDATED, revoked};
 
 /// The sort key of a tombstone.
@@ -89,7 +89,7 @@ impl Table {
             [user] if carried.texts.is_none() && carried.owned.len() <= MAX_LOOKUPS => {
                 let user = Subject::User(user.clone()).to_string();
                 let keys = carried.owned.iter().map(|subject| (user.clone(), subject.to_string()));
-                self.revoked_in(&keys.chain(tombstones(&carried.owned)).collect::<Vec<_>>()).await
+                self.revoked_in(keys.chain(tombstones(&carried.owned))).await
             }
             [] => self.any_revoked_by_own_id(carried).await,
             users if users.len() > MAX_USERS => Err(Fault::Poison(Poison::Unattributed)),
@@ -100,14 +100,17 @@ impl Table {
                         return Ok(true);
                     }
                 }
-                let mut keys: Vec<_> = tombstones(&carried.owned).collect();
-                if carried.texts.is_some() {
+                let mut keys: BTreeSet<_> = tombstones(&carried.owned).collect();
+                if let Some(texts) = &carried.texts {
+                    if texts.len() <= MAX_CANDIDATES {
+                        keys.extend(tombstones(&candidates(texts)));
+                    }
                     // Even the user may not be the one that is meant.
                     for subject in carried.owned.iter().take(MAX_LOOKUPS) {
                         keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
                     }
                 }
-                self.revoked_in(&keys).await
+                self.revoked_in(keys).await
             }
         }
     }
@@ -119,22 +122,20 @@ impl Table {
             if texts.len() > MAX_CANDIDATES {
                 return Err(Fault::Poison(Poison::Unattributed));
             }
-            for id in texts {
-                subjects.extend(crate::id::AccountId::new(id.as_str()).map(Subject::Account));
-                subjects.extend(crate::id::ArchiveId::new(id.as_str()).map(Subject::Archive));
-            }
+            subjects.extend(candidates(texts));
         }
         subjects.sort();
         subjects.dedup();
-        let mut keys: Vec<_> = tombstones(&subjects).collect();
+        let mut keys: BTreeSet<_> = tombstones(&subjects).collect();
         for subject in &subjects {
             keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
         }
-        self.revoked_in(&keys).await
+        self.revoked_in(keys).await
     }
 
     /// Whether any of these items is marked as revoked.
-    async fn revoked_in(&self, keys: &[(String, String)]) -> Result<bool, Fault> {
+    async fn revoked_in(&self, keys: impl IntoIterator<Item = (String, String)>) -> Result<bool, Fault> {
+        let keys: Vec<_> = keys.into_iter().collect();
         for keys in keys.chunks(MAX_ITEMS) {
             let marks = KeysAndAttributes::builder()
                 .projection_expression("pk, #revocation, #undated")
@@ -282,7 +283,7 @@ impl Table {
         let pk = Subject::User(user.clone()).to_string();
         for subject in carried.owned.iter().take(MAX_LOOKUPS) {
             let tombstone = (subject.to_string(), REVOKED.to_owned());
-            if self.revoked_in(&[tombstone]).await? {
+            if self.revoked_in([tombstone]).await? {
                 self.mark_revoked(&pk, &subject.to_string(), now).await?;
             }
         }
@@ -302,6 +303,15 @@ impl Table {
 /// What the own keys of what a revocation ends begin with.
 fn of_kind(kind: &EventType) -> &'static str {
     if *kind == EventType::AccountDisconnected { "ACCOUNT#" } else { "ARCHIVE#" }
+}
+
+/// Every account and archive that a text could be the id of.
+fn candidates(texts: &BTreeSet<String>) -> Vec<Subject> {
+    let of = |id: &String| {
+        let account = AccountId::new(id.as_str()).map(Subject::Account);
+        [account, ArchiveId::new(id.as_str()).map(Subject::Archive)]
+    };
+    texts.iter().flat_map(of).flatten().collect()
 }
 
 fn tombstones(subjects: &[Subject]) -> impl Iterator<Item = (String, String)> + '_ {
