@@ -15,6 +15,7 @@
 //! | [`callback`] | what the Wink Widget says in the user's browser |
 //! | [`problem`] | what the HTTP functions answer when something is wrong |
 //! | [`gateway`] | how API Gateway hands a request over |
+//! | [`refusal`] | by which responses the webhook function is recognised from outside |
 //! | [`etag`] | what a representation is known by |
 //! | [`state`] | registers, versions, the fold and the read view |
 //! | `session` | the token of a browser's session, behind `session` |
@@ -43,6 +44,7 @@ pub mod origin;
 pub mod problem;
 #[cfg(feature = "queue")]
 pub mod queue;
+pub mod refusal;
 #[cfg(feature = "smile-api")]
 pub mod registration;
 #[cfg(feature = "secret-store")]

@@ -373,11 +373,18 @@ fn the_registration_is_of_this_stack_and_is_not_waited_for_for_ever() {
     let registration = &template["Resources"]["Registration"];
     let properties = &registration["Properties"];
     // All that the function reads, and the output that an operator would register.
-    for property in ["ApiUrl", "CredentialsSecretArn", "EventTypes", "IncludePayload", "Name", "Url"] {
+    for property in
+        ["ApiUrl", "CredentialsSecretArn", "DomainName", "EventTypes", "IncludePayload", "Name", "Url"]
+    {
         assert!(!properties[property].is_null(), "{property}");
     }
     assert_eq!(properties["Url"], template["Outputs"]["WebhookUrl"]["Value"]);
     assert_eq!(properties["Name"], json!({ "Ref": "AWS::StackName" }));
+    // A domain name alone changes nothing at Smile: its DNS record can be made only after the deployment.
+    assert_eq!(properties["Url"]["Fn::If"][0], "OwnUrl");
+    assert_eq!(properties["Url"]["Fn::If"][1], json!({ "Ref": "RegisteredUrl" }));
+    assert!(!properties["Url"].to_string().contains("DomainName"));
+    assert_eq!(template["Parameters"]["RegisteredUrl"]["Default"], "");
     let function = of_type(template, "AWS::Serverless::Function")["RegisterFunction"];
     let (waited, time_out) = (seconds(&properties["ServiceTimeout"]), seconds(&function["Timeout"]));
     // Lambda runs a killed one once more after a minute.
@@ -981,7 +988,7 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     assert_eq!(of_smile.len(), 62);
     assert!(behind("OwnKey").is_empty() && behind("Restored").is_empty());
     let conditions = names(&template["Conditions"]);
-    assert_eq!(conditions.len(), 10);
+    assert_eq!(conditions.len(), 11);
     let mut all = Vec::new();
     choices(template, "", &mut all);
     let local: BTreeSet<&str> =

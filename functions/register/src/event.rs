@@ -74,6 +74,8 @@ pub struct Properties {
     pub name: String,
     /// `Url`: where events go.
     pub url: String,
+    /// `DomainName`: the stack's own domain name, if it has one.
+    domain: Option<String>,
     event_types: Option<String>,
     include_payload: bool,
 }
@@ -101,6 +103,7 @@ impl Properties {
             credentials: text("CredentialsSecretArn")?,
             name: text("Name")?,
             url: text("Url")?,
+            domain: text("DomainName").ok(),
             event_types: text("EventTypes").ok(),
             include_payload: properties["IncludePayload"] == "true",
         })
@@ -115,6 +118,14 @@ impl Properties {
     /// Whether these are about the same place at Smile, where one registration takes the other's place.
     pub fn is_same_place(&self, other: &Self) -> bool {
         (&self.api_url, &self.name, &self.url) == (&other.api_url, &other.name, &other.url)
+    }
+
+    /// The stack's own domain name of before, when the URL still has it and the stack does not any more. Behind that
+    /// URL nothing answers once the deployment is complete.
+    pub fn lost_domain<'a>(&self, old: &'a Self) -> Option<&'a str> {
+        let lost = old.domain.as_deref().filter(|_| old.domain != self.domain)?;
+        let after = self.url.strip_prefix("https://")?.strip_prefix(lost)?;
+        (after.is_empty() || after.starts_with(['/', ':'])).then_some(lost)
     }
 
     /// Whether these are about the same account at Smile, as far as can be known.
@@ -160,6 +171,16 @@ mod tests {
         bad["Url"] = json!("http://h/");
         let unusable = Properties::read(&bad).unwrap().desired(&SecretText::new("s")).unwrap_err();
         assert!(unusable.to_string().contains("https://"), "{unusable}");
+        let with_domain = |domain: &str| {
+            let mut of_domain = good.clone();
+            of_domain["DomainName"] = json!(domain);
+            Properties::read(&of_domain).unwrap()
+        };
+        assert_eq!(with_domain("").lost_domain(&with_domain("h")), Some("h"));
+        assert_eq!(with_domain("i").lost_domain(&with_domain("h")), Some("h"));
+        for (new, old) in [("h", "h"), ("h", ""), ("", "other"), ("", "")] {
+            assert_eq!(with_domain(new).lost_domain(&with_domain(old)), None, "{new:?} {old:?}");
+        }
         let mut elsewhere = properties.clone();
         elsewhere.url.push('x');
         assert!(!elsewhere.is_same_place(&properties) && elsewhere.is_same_account(&properties));

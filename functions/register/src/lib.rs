@@ -6,6 +6,10 @@
 //! It never fails a rollback or a deletion, since that would leave the stack stuck. What it could not do then
 //! is reported by ids in its log and counted as `RegistrationOrphaned`.
 //!
+//! It deletes a registration in two cases: the receiver ends with its stack, or the receiver has answered at the URL
+//! that takes the old one's place. A deployment that only removes the resource leaves the registration, since the
+//! receiver stays.
+//!
 //! The physical id is the same for a stack's whole life, so that CloudFormation never takes a change for a
 //! replacement, whose old half it would delete. It is made of the stack's name and, when a registration was
 //! there before the resource, of that: then the rollback of the update that added the resource leaves the

@@ -1,12 +1,13 @@
 //! What is done at Smile, event by event.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_types::SdkConfig;
 use serde_json::Value;
-use shared::registration::{Desired, Document, Failure, Left, Registrar, Vault};
+use shared::registration::{Answered, Desired, Document, Failure, Left, Registrar, Unanswered, Vault, probe};
 use shared::smile_api::{Client, Credentials, Patience, Settings, SystemPace, Unusable, WebhookId};
 
 use crate::CALL;
@@ -23,10 +24,14 @@ pub struct Register {
     credentials: Vault,
     patience: Patience,
     client: MakeClient,
+    probe: Probe,
 }
 
 /// How a client comes about.
 pub type MakeClient = fn(&Settings) -> Result<Client, Unusable>;
+
+/// Asks whether the receiver answers at a URL, while it may go on. Blocking.
+pub type Probe = Arc<dyn Fn(&str, &dyn Fn() -> bool) -> Result<Answered, Unanswered> + Send + Sync>;
 
 /// Why it was not done, and what may be left at Smile.
 #[derive(Debug)]
@@ -41,6 +46,10 @@ impl Failed {
     /// Nothing was asked of Smile, so what there is is not known.
     pub(crate) fn unknown(reason: String) -> Self {
         Self { reason, left: Left { unknown: true, ..Left::default() } }
+    }
+
+    fn panicked() -> Self {
+        Self::unknown("it panicked; the function's log says where".to_owned())
     }
 
     /// Nothing was asked of Smile, and nothing can be there.
@@ -77,16 +86,25 @@ impl Register {
             tries: 3,
             longest_retry_after: Duration::from_secs(5),
         };
-        Self::with_client(sdk, config, patience, |settings| Client::new(settings, SystemPace::start()))
+        let client = |settings: &_| Client::new(settings, SystemPace::start());
+        let probe = |url: &str, may_go_on: &dyn Fn() -> bool| probe(url, &SystemPace::start(), may_go_on);
+        Self::with_client(sdk, config, patience, client, Arc::new(probe))
     }
 
-    /// The same, with another patience and another clock: for tests.
-    pub fn with_client(sdk: &SdkConfig, config: &Config, patience: Patience, client: MakeClient) -> Self {
+    /// The same, with another patience, another clock and another probe: for tests.
+    pub fn with_client(
+        sdk: &SdkConfig,
+        config: &Config,
+        patience: Patience,
+        client: MakeClient,
+        probe: Probe,
+    ) -> Self {
         Self {
             secret: Vault::new(sdk, &config.secret_arn),
             credentials: Vault::new(sdk, &config.credentials_arn),
             patience,
             client,
+            probe,
         }
     }
 
@@ -110,7 +128,7 @@ impl Register {
             (Some(Kind::Update), Ok(properties)) => {
                 // Unusable ones have registered nothing.
                 let old = Properties::read(&event["OldResourceProperties"]).ok();
-                self.update(properties, old, stop).await
+                self.update(properties, old, course, stop).await
             }
             (Some(Kind::Delete), Ok(properties)) => {
                 self.delete(properties, physical_id.ends_with(BEFORE), course, stop).await
@@ -150,30 +168,83 @@ impl Register {
         &self,
         new: Properties,
         old: Option<Properties>,
+        course: Course,
         stop: Arc<AtomicBool>,
     ) -> Result<Left, Failed> {
+        // In a rollback the domain name comes back as the URL does.
+        if let Some(lost) = old.as_ref().and_then(|old| new.lost_domain(old)).filter(|_| course.may_fail()) {
+            return Err(Failed::nothing(format!(
+                "the webhook is registered at {lost}, which this deployment takes away: change RegisteredUrl first"
+            )));
+        }
         let (document, desired) = self.desired(&new).await?;
+        // The new URL is asked before anything is changed. When it does not answer, the deployment fails and Smile goes on
+        // sending to the old one. A rollback must not fail: it registers the URL all the same, and deletes nothing.
+        let is_same_account = old.as_ref().is_none_or(|old| old.is_same_account(&new));
+        let replaced = old.filter(|old| !old.is_same_place(&new));
+        let proof = match &replaced {
+            Some(old) => self.proof(old, &new, &stop).await,
+            None => Ok(None),
+        };
+        let proof = match proof {
+            // What the credentials of another account do not find keeps nobody from changing account.
+            Err(failed) if course.may_fail() && (is_same_account || !failed.left.ids.is_empty()) => {
+                return Err(failed);
+            }
+            proof => proof,
+        };
         let registrar = self.registrar(&new, Arc::clone(&stop)).await?;
         let ensure = move |registrar: &mut Registrar| {
             let found = registrar.found(desired.url())?;
             registrar.ensure(&document.wanted(&desired, &found)).map_err(Failed::from)
         };
         let ensured = blocking(registrar, ensure).await??;
-        let Some(old) = old else { return Ok(Left::default()) };
-        if old.is_same_account(&new) {
-            if !old.is_same_place(&new) {
-                self.remove(&old, stop).await?;
-            }
-            return Ok(Left::default());
+        // The old credentials cannot be had any more. The new ones may be of the same account, and then they find what
+        // the old ones made. What they do not find is reported.
+        let Some(old) = replaced else {
+            return Ok(Left { unknown: !is_same_account && ensured.is_new, ..Left::default() });
+        };
+        let removed = match proof {
+            Ok(Some(answered)) => self.remove_replaced(&old, answered, stop).await,
+            Ok(None) => Ok(Vec::new()),
+            Err(failed) => Err(failed),
+        };
+        match removed {
+            Ok(deleted) => Ok(Left { unknown: !is_same_account && deleted.is_empty(), ..Left::default() }),
+            Err(failed) if is_same_account => Err(failed),
+            // Nobody is kept from changing account.
+            Err(failed) => Ok(failed.left),
         }
-        // The old credentials cannot be had any more. The new ones may be of the same account, and then they
-        // find what the old ones made. What they do not find is reported; nobody is kept from changing account.
-        if old.is_same_place(&new) {
-            return Ok(Left { unknown: ensured.is_new, ..Left::default() });
+    }
+
+    /// Proof that the new URL answers; none is needed where nothing is registered at the old one.
+    async fn proof(
+        &self,
+        old: &Properties,
+        new: &Properties,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Option<Answered>, Failed> {
+        let registrar = self.registrar(old, Arc::clone(stop)).await?;
+        let (name, url) = (old.name.clone(), old.url.clone());
+        let look = move |registrar: &mut Registrar| {
+            let found = registrar.found(&url)?;
+            let ours = found.into_iter().filter(|webhook| webhook.name == name && webhook.url == url);
+            Ok::<_, Failure>(ours.map(|webhook| webhook.id).collect::<BTreeSet<_>>())
+        };
+        let ids = blocking(registrar, look).await??;
+        if ids.is_empty() {
+            return Ok(None);
         }
-        Ok(match self.remove(&old, stop).await {
-            Ok(deleted) => Left { unknown: deleted.is_empty(), ..Left::default() },
-            Err(failed) => failed.left,
+        let (probe, url, stop) = (Arc::clone(&self.probe), new.url.clone(), Arc::clone(stop));
+        let asked = tokio::task::spawn_blocking(move || probe(&url, &|| !stop.load(Ordering::SeqCst)));
+        let answered = asked.await.map_err(|_| Failed::panicked())?;
+        answered.map(Some).map_err(|unanswered| Failed {
+            reason: format!(
+                "{} does not answer as this receiver does ({unanswered}): the registration at {} stays. Does the \
+                 name's DNS record lead here?",
+                new.url, old.url
+            ),
+            left: Left { ids, unknown: false },
         })
     }
 
@@ -187,17 +258,37 @@ impl Register {
         match course {
             // The update that added this resource is rolled back, and the receiver goes on as before it.
             Course::UpdateBack if was_there_before => Ok(Left::default()),
-            Course::Unknown if was_there_before => {
+            // The resource goes, and the receiver stays: what Smile sends there is still received.
+            Course::Forward => {
+                tracing::warn!("the registration stays, as the receiver does: smile register delete ends it");
+                Ok(Left::default())
+            }
+            Course::Unknown => {
                 Err(Failed::unknown("what the stack is going through is not known".to_owned()))
             }
-            _ => self.remove(&properties, stop).await.map(|_| Left::default()),
+            Course::UpdateBack | Course::Ending => self.remove(&properties, stop).await,
         }
     }
 
-    async fn remove(&self, properties: &Properties, stop: Arc<AtomicBool>) -> Result<Vec<WebhookId>, Failed> {
+    /// Deletes the registration of a receiver that ends.
+    async fn remove(&self, properties: &Properties, stop: Arc<AtomicBool>) -> Result<Left, Failed> {
         let registrar = self.registrar(properties, stop).await?;
         let (name, url) = (properties.name.clone(), properties.url.clone());
-        Ok(blocking(registrar, move |registrar| registrar.remove(&name, &url)).await??)
+        blocking(registrar, move |registrar| registrar.remove(&name, &url)).await??;
+        Ok(Left::default())
+    }
+
+    /// Deletes the registration at the old URL in favour of the one that has answered.
+    async fn remove_replaced(
+        &self,
+        old: &Properties,
+        answered: Answered,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Vec<WebhookId>, Failed> {
+        let registrar = self.registrar(old, stop).await?;
+        let (name, url) = (old.name.clone(), old.url.clone());
+        let remove = move |registrar: &mut Registrar| registrar.remove_replaced(&name, &url, &answered);
+        Ok(blocking(registrar, remove).await??)
     }
 
     /// What should be registered, with the secret of the document.
@@ -228,7 +319,5 @@ async fn blocking<T: Send + 'static>(
     mut registrar: Registrar,
     work: impl FnOnce(&mut Registrar) -> T + Send + 'static,
 ) -> Result<T, Failed> {
-    tokio::task::spawn_blocking(move || work(&mut registrar))
-        .await
-        .map_err(|_| Failed::unknown("it panicked; the function's log says where".to_owned()))
+    tokio::task::spawn_blocking(move || work(&mut registrar)).await.map_err(|_| Failed::panicked())
 }

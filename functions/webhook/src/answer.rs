@@ -4,6 +4,7 @@ use serde::Serialize;
 use shared::event::EventType;
 use shared::id::EventId;
 use shared::metrics::{Count, Metric};
+use shared::refusal::Refusal;
 use shared::verify::Refused;
 
 use crate::request::Form;
@@ -74,8 +75,8 @@ impl Outcome {
     pub fn status(&self) -> u16 {
         match self {
             Self::Queued { .. } | Self::Quarantined { .. } => 200,
-            Self::RejectedSignature(_) => 401,
-            Self::RejectedSource { .. } => 403,
+            Self::RejectedSignature(_) => Refusal::SIGNATURE.status,
+            Self::RejectedSource { .. } => Refusal::SOURCE.status,
             Self::TooLarge => 413,
             Self::QueueUnavailable | Self::SecretUnavailable => 503,
         }
@@ -88,8 +89,8 @@ impl Outcome {
                 format!(r#"{{"status":"queued","id":{}}}"#, serde_json::Value::from(id.as_str()))
             }
             Self::Quarantined { .. } => r#"{"status":"quarantined"}"#.to_owned(),
-            Self::RejectedSource { .. } => r#"{"error":"source not allowed"}"#.to_owned(),
-            Self::RejectedSignature(_) => r#"{"error":"signature missing or wrong"}"#.to_owned(),
+            Self::RejectedSource { .. } => Refusal::SOURCE.body.to_owned(),
+            Self::RejectedSignature(_) => Refusal::SIGNATURE.body.to_owned(),
             Self::TooLarge => r#"{"error":"body too large"}"#.to_owned(),
             Self::QueueUnavailable | Self::SecretUnavailable => {
                 r#"{"error":"temporarily unavailable, try again"}"#.to_owned()

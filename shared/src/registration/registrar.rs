@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::desired::Desired;
+use super::probe::Answered;
 use crate::smile_api::{Client, Error, Webhook, WebhookId};
 
 /// How often one run looks and acts. Two rounds do all that there is to do; each creation whose outcome is
@@ -142,7 +143,20 @@ impl Registrar {
         self.try_ensure(desired).map_err(|cause| self.failed(cause))
     }
 
-    /// Sees to it that there is none with this URL and name.
+    /// Sees to it that there is none with this name at the URL before, once the receiver has answered at the URL that
+    /// takes its place.
+    pub fn remove_replaced(
+        &mut self,
+        name: &str,
+        before: &str,
+        _answered: &Answered,
+    ) -> Result<Vec<WebhookId>, Failure> {
+        self.remove(name, before)
+    }
+
+    /// Sees to it that there is none with this URL and name. From then on Smile sends nothing there, and what
+    /// happens meanwhile is lost: for the end of a receiver, and for an operator who asks for exactly this. Where
+    /// another URL takes its place, [`Registrar::remove_replaced`].
     pub fn remove(&mut self, name: &str, url: &str) -> Result<Vec<WebhookId>, Failure> {
         self.try_remove(name, url).map_err(|cause| self.failed(cause))
     }
@@ -196,7 +210,14 @@ impl Registrar {
             self.left =
                 Left { ids: plan.extra.iter().map(|webhook| webhook.id.clone()).collect(), unknown: false };
             let Some(keep) = plan.keep else {
-                if self.try_create(desired)?.is_none() {
+                if self.try_create(desired)?.is_some() {
+                    // At once, without another look: while both are there an event comes twice, and with two bodies
+                    // when they differ in the payload switch, since Smile has no call that changes a registration.
+                    for webhook in plan.extra {
+                        self.try_delete(&webhook.id)?;
+                        deleted.push(webhook.id.clone());
+                    }
+                } else {
                     blind += 1;
                     if blind > BLIND {
                         return Err(Cause::Unsettled);

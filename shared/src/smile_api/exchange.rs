@@ -294,7 +294,7 @@ fn may_have_credentials(url: &str) -> bool {
 }
 
 /// In fixed words, since a library's own could quote an address or a header.
-fn transport(error: &ureq::Error) -> Fault {
+pub(crate) fn transport(error: &ureq::Error) -> Fault {
     use std::io::ErrorKind;
     use ureq::Timeout;
     match error {

@@ -35,7 +35,7 @@ mod exchange;
 pub mod list;
 pub mod pace;
 #[cfg(test)]
-mod server;
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 pub mod types;
@@ -49,6 +49,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::Sha512;
 
 pub use self::error::{Code, Error, Fault, Unusable};
+pub(crate) use self::exchange::transport as transport_fault;
 use self::exchange::{Call, Exchange, Method};
 pub use self::list::{Filter, Items};
 pub use self::pace::{Pace, SystemPace};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// What to do with one request.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Answer it.
     Answer { status: u16, headers: &'static str, body: String },
     /// Read it and close the connection.
@@ -17,28 +17,28 @@ pub(super) enum Reply {
     BreakOff,
 }
 
-pub(super) fn answer(status: u16, body: &str) -> Reply {
+pub(crate) fn answer(status: u16, body: &str) -> Reply {
     Reply::Answer { status, headers: "", body: body.to_owned() }
 }
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Such as `GET /webhooks?size=150`.
-    pub(super) line: String,
+    pub(crate) line: String,
     /// In lower case, one a line.
-    pub(super) headers: String,
-    pub(super) body: String,
+    pub(crate) headers: String,
+    pub(crate) body: String,
 }
 
-pub(super) struct Server {
-    pub(super) url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     thread: JoinHandle<()>,
 }
 
 impl Server {
-    pub(super) fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -55,7 +55,7 @@ impl Server {
     }
 
     /// What it was asked, when it has given all its answers.
-    pub(super) fn finish(self) -> Vec<Asked> {
+    pub(crate) fn finish(self) -> Vec<Asked> {
         self.thread.join().unwrap();
         self.asked.lock().unwrap().clone()
     }

@@ -152,6 +152,9 @@ async fn the_stack_registers_itself_and_takes_its_registration_away() {
     assert_eq!((&status["drift"], &status["registrations"][0]["secret"]), (&json!([]), &json!("current")));
     assert!(!status.to_string().contains(&secret));
 
+    moves_to_a_url_that_answers(&deployed, &simulator, [with[0], with[1], changed[2], changed[3]]).await;
+    assert_eq!(registered(&simulator), right("USER_CREATED,ACCOUNT_CREATED", true, &secret));
+
     rotates_under_delivery(&deployed, &simulator, &secret).await;
     let current = deployed.document().await["current"].as_str().unwrap().to_owned();
     assert_ne!(current, secret);
@@ -161,14 +164,7 @@ async fn the_stack_registers_itself_and_takes_its_registration_away() {
 
     let template = deployed.cloudformation.get_template().stack_name(STACK).send().await.unwrap();
     let template = template.template_body().unwrap().to_owned();
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
-    let all = [
-        ("Local", "true"),
-        ("SourceAllowList", "127.0.0.1/32"),
-        ("Architecture", architecture),
-        with[0],
-        with[1],
-    ];
+    let all = local(with);
 
     // An update that Smile refuses, once or altogether, is rolled back, and what was there is there.
     for times in [1, u32::MAX] {
@@ -223,6 +219,39 @@ async fn the_stack_registers_itself_and_takes_its_registration_away() {
         assert!(!log.contains(hush), "{log}");
     }
     deployed.stop().await;
+}
+
+/// To another URL, and back: only when the receiver answers there.
+async fn moves_to_a_url_that_answers(deployed: &Deployed, simulator: &Simulator, with: [(&str, &str); 4]) {
+    let url = &deployed.stack().outputs["WebhookUrl"];
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}/v1/webhooks/smile", listener.local_addr().unwrap())
+    };
+    // The same receiver under another name.
+    let other = url.replace("localhost", "127.0.0.1");
+    assert_ne!(other, *url);
+    let template = deployed.cloudformation.get_template().stack_name(STACK).send().await.unwrap();
+    let template = template.template_body().unwrap().to_owned();
+    let there = || registered(simulator).into_iter().map(|found| found.1).collect::<Vec<_>>();
+    for (to, status, registered) in [
+        (&nobody, "UPDATE_ROLLBACK_COMPLETE", url),
+        (&other, "UPDATE_COMPLETE", &other),
+        (&String::new(), "UPDATE_COMPLETE", url),
+    ] {
+        let mut all = local([with[0], with[1]]).to_vec();
+        all.extend([with[2], with[3], ("RegisteredUrl", to)]);
+        assert_eq!(deployed.change(&template, &all).await, status, "{to}");
+        assert_eq!(there(), std::slice::from_ref(registered), "{to}");
+    }
+    let log = deployed.register_log().await.join("\n");
+    assert!(log.contains("does not answer as this receiver does"), "{log}");
+}
+
+/// The parameters of a stack on the local cloud that has these, too.
+fn local<'a>(with: [(&'a str, &'a str); 2]) -> [(&'a str, &'a str); 5] {
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    [("Local", "true"), ("SourceAllowList", "127.0.0.1/32"), ("Architecture", architecture), with[0], with[1]]
 }
 
 /// `smile register rotate`, while one event follows the other.

@@ -2,13 +2,16 @@
 //! an update that fails by one back to what was there. Whichever call fails, the stack's outcome is right, and
 //! what is orphaned is reported.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use register::{Config, Envelope, Kind, Outcome, Register, Stacks, Status};
 use serde_json::{Value, json};
+use shared::refusal::Refusal;
+use shared::registration::{Answered, Unanswered};
 use shared::smile_api::{Client, Patience};
-use smile_cli::simulate::{Failing, Simulator};
+use smile_cli::simulate::{Failing, Operation, Simulator};
 
 use super::aws::{Aws, CutOff};
 use super::{A, NAME, NoWait, TestClock, URL, client, desired, for_good, registered, simulator, ways};
@@ -29,6 +32,10 @@ struct Scene {
     reported: bool,
     /// Every answer.
     answers: Vec<(Kind, Status)>,
+    /// The URLs at which the receiver does not answer.
+    silent: Arc<Mutex<BTreeSet<String>>>,
+    /// The URLs that were asked for.
+    probed: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scene {
@@ -37,7 +44,35 @@ impl Scene {
         let simulator = simulator(&TestClock::start());
         aws.set_secret(SECRET, &json!({ "current": A }));
         aws.set_secret(CREDENTIALS, &json!({ "key": "simulator", "secret": "simulator" }));
-        Self { aws, simulator, cut_off: None, physical_id: None, reported: false, answers: Vec::new() }
+        Self {
+            aws,
+            simulator,
+            cut_off: None,
+            physical_id: None,
+            reported: false,
+            answers: Vec::new(),
+            silent: Arc::default(),
+            probed: Arc::default(),
+        }
+    }
+
+    /// The function, and a world outside in which every URL answers but those that are silent.
+    fn function(&self, sdk: &aws_types::SdkConfig) -> Arc<Register> {
+        let (silent, probed) = (Arc::clone(&self.silent), Arc::clone(&self.probed));
+        let probe = move |url: &str, _: &dyn Fn() -> bool| {
+            probed.lock().unwrap().push(url.to_owned());
+            if silent.lock().unwrap().contains(url) {
+                return Err(Unanswered::NoResponse("its host name is not found"));
+            }
+            Answered::from_response(url, Refusal::SOURCE.status, Refusal::SOURCE.body.as_bytes())
+        };
+        let client = |settings: &_| Client::new(settings, NoWait::default());
+        let patience = Patience { tries: 1, ..Patience::default() };
+        Arc::new(Register::with_client(sdk, &config(), patience, client, Arc::new(probe)))
+    }
+
+    fn silence(&self, url: &str) {
+        self.silent.lock().unwrap().insert(url.to_owned());
     }
 
     fn properties(&self, url: &str, types: &str) -> Value {
@@ -71,7 +106,7 @@ impl Scene {
         let sdk = self.aws.cut_off(self.cut_off.take());
         let event = self.event(kind, properties, old);
         let outcome =
-            register::handle(Ok(function(&sdk)), Some(Stacks::new(&sdk)), event, TIME).await.unwrap();
+            register::handle(Ok(self.function(&sdk)), Some(Stacks::new(&sdk)), event, TIME).await.unwrap();
         outcome.log();
         let answer = &outcome.answer;
         assert_eq!(
@@ -128,11 +163,8 @@ impl Scene {
     }
 }
 
-fn function(sdk: &aws_types::SdkConfig) -> Arc<Register> {
-    let config = Config { secret_arn: SECRET.to_owned(), credentials_arn: CREDENTIALS.to_owned() };
-    let patience = Patience { tries: 1, ..Patience::default() };
-    let client = |settings: &_| Client::new(settings, NoWait::default());
-    Arc::new(Register::with_client(sdk, &config, patience, client))
+fn config() -> Config {
+    Config { secret_arn: SECRET.to_owned(), credentials_arn: CREDENTIALS.to_owned() }
 }
 
 /// What goes wrong.
@@ -296,6 +328,89 @@ async fn the_rollback_of_the_update_that_added_the_resource_leaves_what_was_ther
 }
 
 #[tokio::test]
+async fn no_registration_goes_before_the_new_url_has_answered() {
+    let mut scene = Scene::new();
+    let (old, new) = (scene.properties(URL, "ALL_EVENTS"), scene.properties(OTHER_URL, "ALL_EVENTS"));
+    // The first deployment has nothing to lose, and a new name need not answer at once.
+    scene.silence(URL);
+    assert!(scene.create(&old).await);
+    assert!(scene.probed.lock().unwrap().is_empty());
+    // No DNS yet: the update fails before anything is changed, and its rollback has nothing to do.
+    scene.silence(OTHER_URL);
+    assert!(!scene.update(&old, &new).await);
+    scene.has(&[(URL, 1)], "the new URL does not answer");
+    assert_eq!(*scene.probed.lock().unwrap(), [OTHER_URL]);
+    let reason = scene.request(Kind::Update, "UPDATE_IN_PROGRESS", &new, Some(&old)).await.answer.reason;
+    let reason = reason.unwrap();
+    for words in [URL, OTHER_URL, "host name is not found", "DNS"] {
+        assert!(reason.contains(words), "{reason}");
+    }
+    // It answers: the registration moves.
+    scene.silent.lock().unwrap().remove(OTHER_URL);
+    assert!(scene.update(&old, &new).await);
+    scene.has(&[(OTHER_URL, 1)], "the new URL answers");
+    assert!(!scene.reported);
+    // What follows fails, and the stack goes back to a URL that does not answer now: both stay, and that is reported.
+    let back = scene.request(Kind::Update, "UPDATE_ROLLBACK_IN_PROGRESS", &old, Some(&new)).await;
+    assert_eq!(back.answer.status, Status::Success, "a rollback never fails");
+    assert_eq!(back.orphaned.unwrap().ids.len(), 1);
+    let urls: BTreeSet<String> = registered(&scene.simulator).into_iter().map(|found| found.1).collect();
+    assert_eq!(urls, [URL.to_owned(), OTHER_URL.to_owned()].into());
+    // Nothing else than the URL is asked about: a change of types at a URL that is silent for a moment goes through.
+    let probes = scene.probed.lock().unwrap().len();
+    assert!(scene.update(&old, &scene.properties(URL, "USER_CREATED")).await);
+    assert_eq!(scene.probed.lock().unwrap().len(), probes);
+}
+
+#[tokio::test]
+async fn a_resource_or_a_domain_name_that_goes_takes_no_registration_with_it() {
+    let mut scene = Scene::new();
+    let mut with_domain = scene.properties(URL, "ALL_EVENTS");
+    with_domain["DomainName"] = json!("hooks.example.com");
+    assert!(scene.create(&with_domain).await);
+    // The domain name is taken away, or exchanged, and the URL still has it.
+    for domain in ["", "other.example.com"] {
+        let mut without = with_domain.clone();
+        without["DomainName"] = json!(domain);
+        let outcome = scene.request(Kind::Update, "UPDATE_IN_PROGRESS", &without, Some(&with_domain)).await;
+        assert_eq!(outcome.answer.status, Status::Failed);
+        assert!(outcome.answer.reason.unwrap().contains("hooks.example.com"));
+        let back = Status::Success;
+        let undone = scene.request(Kind::Update, "UPDATE_ROLLBACK_IN_PROGRESS", &with_domain, Some(&without));
+        assert_eq!(undone.await.answer.status, back);
+        scene.has(&[(URL, 1)], "as before");
+    }
+    // Together with the URL it may go.
+    let elsewhere = scene.properties(OTHER_URL, "ALL_EVENTS");
+    assert!(scene.update(&with_domain, &elsewhere).await);
+    scene.has(&[(OTHER_URL, 1)], "switched");
+    // The resource goes, and the stack with its receiver stays.
+    for status in ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"] {
+        let outcome = scene.request(Kind::Delete, status, &elsewhere, None).await;
+        assert_eq!((outcome.answer.status, outcome.orphaned), (Status::Success, None), "{status}");
+        scene.has(&[(OTHER_URL, 1)], status);
+    }
+    assert!(!scene.reported);
+}
+
+#[tokio::test]
+async fn a_registration_is_replaced_without_a_call_in_between() {
+    let mut scene = Scene::new();
+    let old = scene.properties(URL, "ALL_EVENTS");
+    let mut new = old.clone();
+    new["IncludePayload"] = json!("true");
+    scene.create(&old).await;
+    let before = scene.simulator.calls().len();
+    assert!(scene.update(&old, &new).await);
+    let calls: Vec<Operation> =
+        scene.simulator.calls().into_iter().skip(before).filter_map(|call| call.operation).collect();
+    let created = calls.iter().position(|call| *call == Operation::CreateWebhook).unwrap();
+    // In between every event comes twice, with two bodies.
+    assert_eq!(calls[created + 1], Operation::DeleteWebhook, "{calls:?}");
+    assert!(registered(&scene.simulator)[0].3);
+}
+
+#[tokio::test]
 async fn another_account_or_another_api_is_gone_to_and_what_cannot_be_reached_is_reported() {
     let mut scene = Scene::new();
     let old = scene.properties(URL, "ALL_EVENTS");
@@ -341,26 +456,32 @@ async fn it_answers_whatever_happens() {
     ];
     for (event, status) in cases {
         let what = event.to_string();
-        let outcome = handle(Ok(function(&sdk)), Some(Stacks::new(&sdk)), event, TIME).await.unwrap();
+        let outcome = handle(Ok(scene.function(&sdk)), Some(Stacks::new(&sdk)), event, TIME).await.unwrap();
         assert_eq!((outcome.answer.status, outcome.orphaned), (status, None), "{what}");
         assert!(!outcome.answer.physical_resource_id.is_empty());
     }
-    assert!(handle(Ok(function(&sdk)), None, json!({}), TIME).await.is_none());
+    assert!(handle(Ok(scene.function(&sdk)), None, json!({}), TIME).await.is_none());
     assert!(registered(&scene.simulator).is_empty());
 
     // A panic, a start that failed, no time at all.
-    let config = Config { secret_arn: SECRET.to_owned(), credentials_arn: CREDENTIALS.to_owned() };
-    let panics: Arc<Register> =
-        Arc::new(Register::with_client(&sdk, &config, Patience::default(), |_| panic!("on purpose")));
-    scene.aws.state().stack = Some("UPDATE_IN_PROGRESS".to_owned());
-    for (kind, status) in
-        [(Kind::Create, Status::Failed), (Kind::Update, Status::Failed), (Kind::Delete, Status::Success)]
-    {
+    let panics: Arc<Register> = Arc::new(Register::with_client(
+        &sdk,
+        &config(),
+        Patience::default(),
+        |_| panic!("on purpose"),
+        Arc::new(|_, _| panic!("on purpose")),
+    ));
+    for (kind, stack, status) in [
+        (Kind::Create, "UPDATE_IN_PROGRESS", Status::Failed),
+        (Kind::Update, "UPDATE_IN_PROGRESS", Status::Failed),
+        (Kind::Delete, "DELETE_IN_PROGRESS", Status::Success),
+    ] {
+        scene.aws.state().stack = Some(stack.to_owned());
         let event = || scene.event(kind, &good, Some(&good));
         for (register, stacks, time, words) in [
             (Ok(Arc::clone(&panics)), Some(Stacks::new(&sdk)), TIME, "panicked"),
             (Err("no variable".to_owned()), Some(Stacks::new(&sdk)), TIME, "no variable"),
-            (Ok(function(&sdk)), Some(Stacks::new(&sdk)), Duration::from_secs(14), "stopped before"),
+            (Ok(scene.function(&sdk)), Some(Stacks::new(&sdk)), Duration::from_secs(14), "stopped before"),
         ] {
             let outcome = handle(register, stacks, event(), time).await.unwrap();
             let reason = outcome.answer.reason.unwrap();
@@ -384,7 +505,8 @@ async fn a_smile_that_does_not_answer_is_not_waited_for_beyond_the_time() {
     let since = std::time::Instant::now();
     let event = scene.event(Kind::Update, &properties, Some(&properties));
     let time = Duration::from_secs(1);
-    let outcome = register::handle(Ok(function(&sdk)), Some(Stacks::new(&sdk)), event, time).await.unwrap();
+    let outcome =
+        register::handle(Ok(scene.function(&sdk)), Some(Stacks::new(&sdk)), event, time).await.unwrap();
     assert!(since.elapsed() < Duration::from_secs(20));
     assert_eq!(outcome.answer.status, Status::Success, "a rollback never fails");
     assert!(outcome.orphaned.unwrap().unknown);

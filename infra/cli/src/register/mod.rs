@@ -22,8 +22,8 @@ use std::time::Duration;
 use anyhow::Context;
 use jiff::Timestamp;
 use shared::registration::rotation::fresh_secret;
-use shared::registration::{Call, Drift, Registrar, drift};
-use shared::smile_api::{SecretText, WebhookId};
+use shared::registration::{Answered, Call, Drift, Registrar, Unanswered, drift, probe};
+use shared::smile_api::{SecretText, SystemPace, WebhookId};
 
 use self::rotate::{Around, Rotation};
 use self::setting::{Setting, SettingArgs};
@@ -110,7 +110,18 @@ async fn status(setting: &Setting, now: Timestamp) -> anyhow::Result<Status> {
     let (document, _) = setting.vault.read().await?;
     let url = setting.desired.url().to_owned();
     let (found, _) = blocking(setting.registrar(), move |registrar| registrar.found(&url)).await?;
-    Ok(Status::new(found, &setting.desired, &document, now))
+    let answers = ask(setting.desired.url().to_owned()).await?;
+    let next = match &setting.domain {
+        Some(domain) => Some((domain, ask(domain.url.clone()).await?)),
+        None => None,
+    };
+    Ok(Status::new(found, &setting.desired, &document, now).with_answers(answers, next))
+}
+
+/// Asks once whether the receiver answers at a URL.
+async fn ask(url: String) -> anyhow::Result<Result<Answered, Unanswered>> {
+    let asked = move || probe(&url, &SystemPace::start(), &|| false);
+    tokio::task::spawn_blocking(asked).await.context("the request to the receiver broke off")
 }
 
 async fn create(setting: &Setting) -> anyhow::Result<ExitCode> {
@@ -202,7 +213,12 @@ async fn warn(setting: &Setting) -> anyhow::Result<ExitCode> {
     for drift in &drift {
         say(&format!("not right: {drift}"));
     }
-    Ok(if drift.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let url = setting.desired.url();
+    let unanswered = ask(url.to_owned()).await?.err().filter(status::is_silent);
+    if let Some(why) = &unanswered {
+        say(&format!("not right: {url} does not answer as this receiver does: {why}"));
+    }
+    Ok(if drift.is_empty() && unanswered.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Has a registrar do something, away from the async threads, and gives it back.

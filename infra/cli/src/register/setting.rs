@@ -51,6 +51,17 @@ pub struct Setting {
     pub vault: Vault,
     /// What should be registered, with the secret that is the current one now.
     pub desired: Desired,
+    /// The stack's own domain name, where another URL is registered.
+    pub domain: Option<Domain>,
+}
+
+/// A domain name of the stack's own, at which nothing is registered.
+#[derive(Debug, Clone)]
+pub struct Domain {
+    /// The webhook's URL there.
+    pub url: String,
+    /// The name that its DNS record must point to.
+    pub target: String,
 }
 
 impl SettingArgs {
@@ -87,7 +98,10 @@ impl SettingArgs {
             include_payload,
             document.current().clone(),
         )?;
-        Ok(Setting { client, vault, desired })
+        let domain = stack.optional("DomainUrl").zip(stack.optional("DomainTarget"));
+        let domain = domain.filter(|(url, _)| *url != desired.url());
+        let domain = domain.map(|(url, target)| Domain { url: url.to_owned(), target: target.to_owned() });
+        Ok(Setting { client, vault, desired, domain })
     }
 
     /// Given, of the stack, or a simulator's: the local cloud never asks the real Smile by itself.

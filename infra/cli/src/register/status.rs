@@ -4,8 +4,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::registration::{Desired, Document, Drift, EventTypes, SecretFound, drift};
+use shared::registration::{Answered, Desired, Document, Drift, EventTypes, SecretFound, Unanswered, drift};
 use shared::smile_api::{Webhook, WebhookId};
+
+use super::setting::Domain;
 
 /// What is registered and what should be. Carries no secret.
 #[derive(Debug, Clone, Serialize)]
@@ -16,6 +18,25 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     rotation: Option<UnderWay>,
     drift: Vec<Drift>,
+    /// Why the receiver is not known to answer at the wanted URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered: Option<String>,
+    /// Whether that is known to be wrong.
+    #[serde(skip)]
+    is_silent: bool,
+    /// What is left to do until Smile sends to the stack's own domain name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<NextUrl>,
+}
+
+/// The URL at the stack's own domain name, which is not the one that is wanted.
+#[derive(Debug, Clone, Serialize)]
+struct NextUrl {
+    url: String,
+    /// The name that the DNS record must point to.
+    target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -83,13 +104,36 @@ impl Status {
             event_types: words(desired.event_types()),
             include_payload: desired.include_payload(),
         };
-        Self { wanted, registrations, rotation, drift }
+        Self { wanted, registrations, rotation, drift, unanswered: None, is_silent: false, domain: None }
     }
 
-    /// Whether there is nothing to do.
-    pub fn is_right(&self) -> bool {
-        self.drift.is_empty() && self.rotation != Some(UnderWay::Pending)
+    /// With the responses at the wanted URL and at the stack's own domain name.
+    #[must_use]
+    pub fn with_answers(
+        self,
+        answers: Result<Answered, Unanswered>,
+        next: Option<(&Domain, Result<Answered, Unanswered>)>,
+    ) -> Self {
+        let unanswered = answers.err();
+        let is_silent = unanswered.as_ref().is_some_and(is_silent);
+        let domain = next.map(|(domain, answers)| NextUrl {
+            url: domain.url.clone(),
+            target: domain.target.clone(),
+            unanswered: answers.err().map(|why| why.to_string()),
+        });
+        Self { unanswered: unanswered.map(|why| why.to_string()), is_silent, domain, ..self }
     }
+
+    /// Whether there is nothing to put right.
+    pub fn is_right(&self) -> bool {
+        self.drift.is_empty() && self.rotation != Some(UnderWay::Pending) && !self.is_silent
+    }
+}
+
+/// Whether a URL is known not to lead to the receiver. Something in front of it may let nobody but Smile through, and
+/// answers others with 403.
+pub(super) fn is_silent(why: &Unanswered) -> bool {
+    *why != Unanswered::NotTheReceiver(403)
 }
 
 impl fmt::Display for Status {
@@ -123,6 +167,20 @@ impl fmt::Display for Status {
         }
         for drift in &self.drift {
             writeln!(f, "not right: {drift}")?;
+        }
+        if let Some(why) = &self.unanswered {
+            let word = if self.is_silent { "not right" } else { "not known" };
+            writeln!(f, "{word}: {} does not answer as this receiver does: {why}", wanted.url)?;
+        }
+        if let Some(NextUrl { url, target, unanswered }) = &self.domain {
+            match unanswered {
+                Some(why) => writeln!(
+                    f,
+                    "next    point the domain name's DNS record to {target}; once {url} answers, deploy with \
+                     RegisteredUrl={url} (now: {why})"
+                )?,
+                None => writeln!(f, "next    {url} answers: deploy with RegisteredUrl={url}")?,
+            }
         }
         if self.is_right() {
             writeln!(f, "all is as it should be")?;
@@ -170,5 +228,33 @@ mod tests {
             let all = format!("{status}{status:?}{}", serde_json::to_string(&status).unwrap());
             assert!(!all.contains("hush"), "{all}");
         }
+    }
+
+    #[test]
+    fn says_whether_the_url_answers_and_what_comes_before_a_switch() {
+        let right = || status(&json!([webhook("w-1", "hush-a")]), &json!({ "current": "hush-a" }));
+        let answers = |url: &str| {
+            let refusal = shared::refusal::Refusal::SOURCE;
+            Answered::from_response(url, refusal.status, refusal.body.as_bytes())
+        };
+        let silent = |why| Err(Unanswered::NoResponse(why));
+        let dead = right().with_answers(silent("its host name is not found"), None);
+        assert!(!dead.is_right());
+        assert!(dead.to_string().contains("not right: https://hooks.example.com/ does not answer"), "{dead}");
+        let closed = right().with_answers(Err(Unanswered::NotTheReceiver(403)), None);
+        assert!(closed.is_right() && closed.to_string().contains("not known: "), "{closed}");
+        let domain =
+            Domain { url: "https://new.example.com/".to_owned(), target: "d-1.example.org".to_owned() };
+        let waiting = right()
+            .with_answers(answers("https://hooks.example.com/"), Some((&domain, silent("TLS failed"))));
+        assert!(waiting.is_right(), "a domain name that is not in use yet is no fault");
+        let text = waiting.to_string();
+        for words in ["DNS record to d-1.example.org", "RegisteredUrl=https://new.example.com/", "TLS failed"]
+        {
+            assert!(text.contains(words), "{text}");
+        }
+        assert_eq!(serde_json::to_value(&waiting).unwrap()["domain"]["target"], "d-1.example.org");
+        let ready = right().with_answers(answers("u"), Some((&domain, answers("v")))).to_string();
+        assert!(ready.contains("answers: deploy with RegisteredUrl=https://new.example.com/"), "{ready}");
     }
 }
