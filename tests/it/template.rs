@@ -326,6 +326,38 @@ fn browsers_use_up_nothing_of_the_webhooks() {
 }
 
 #[test]
+fn doctor_counts_every_concurrency_that_a_queue_or_a_stream_can_use_up() {
+    let template = template();
+    let sources = of_type(template, "AWS::Lambda::EventSourceMapping");
+    let concurrency = |source: &Value| source["ScalingConfig"]["MaximumConcurrency"].clone();
+    let names: BTreeSet<&str> = sources.keys().copied().collect();
+    assert_eq!(names, ["CallbackEventSource", "PublishRetrySource", "PublishStreamSource"].into());
+    let of_parameter = |name: &str, local: u64| json!({ "Fn::If": ["OnAws", { "Ref": name }, local] });
+    assert_eq!(concurrency(sources["CallbackEventSource"]), of_parameter("CallbackConcurrency", 2));
+    let publish = sources["PublishRetrySource"];
+    assert_eq!(concurrency(publish), json!(smile_cli::doctor::PUBLISH_RETRIES));
+    // One execution a shard: more would be this factor times as many.
+    assert!(sources["PublishStreamSource"]["ParallelizationFactor"].is_null());
+    let functions = of_type(template, "AWS::Serverless::Function");
+    let events: Vec<(&str, &Value)> = functions
+        .iter()
+        .flat_map(|(name, function)| {
+            let events = function["Events"].as_object().into_iter().flat_map(|events| events.values());
+            events.map(move |event| (*name, &event["Properties"]))
+        })
+        .collect();
+    let [("ConsumerFunction", webhooks)] = events[..] else { panic!("{events:?}") };
+    assert_eq!(concurrency(webhooks), of_parameter("ConsumerConcurrency", 5));
+    // The least that Lambda takes for a queue: all that a new account can spare.
+    for name in ["ConsumerConcurrency", "CallbackConcurrency"] {
+        let parameter = &template["Parameters"][name];
+        assert_eq!((&parameter["Default"], &parameter["MinValue"]), (&json!(2), &json!(2)), "{name}");
+    }
+    // Nothing is reserved: Lambda refuses that in an account that has little.
+    assert!(!template.to_string().contains("ReservedConcurrentExecutions"));
+}
+
+#[test]
 fn time_outs_end_inside_each_other() {
     let template = template();
     let functions = of_type(template, "AWS::Serverless::Function");

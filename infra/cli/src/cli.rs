@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use crate::stack::Stack;
 use crate::workspace::Workspace;
 use crate::{
-    audit, bring_over, clock, console, dev, events, quarantine, redrive, register, replay, send, session,
-    show, simulate, tail,
+    audit, bring_over, clock, console, dev, doctor, events, quarantine, redrive, register, replay, send,
+    session, show, simulate, tail,
 };
 
 /// Smile's webhooks: run the receiver on this machine, send it events, look after it.
@@ -38,6 +38,7 @@ enum Command {
     BringOver(bring_over::Args),
     Console(console::Args),
     Dev(dev::Args),
+    Doctor(doctor::Args),
     Events(events::Args),
     Quarantine(quarantine::Args),
     Redrive(redrive::Args),
@@ -59,6 +60,7 @@ impl Cli {
             Command::BringOver(args) => bring_over::run(&args, now).await,
             Command::Console(args) => console::run(&args).await,
             Command::Dev(args) => dev::run(args).await,
+            Command::Doctor(args) => doctor::run(&args, now).await,
             Command::Events(args) => events::run(&args).await,
             Command::Quarantine(args) => quarantine::run(&args, now).await,
             Command::Redrive(args) => redrive::run(&args, now).await,

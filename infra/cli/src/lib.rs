@@ -10,6 +10,7 @@
 //! | [`confirm`] | asks before an act that is about many |
 //! | [`mod@console`] | `smile console`: a page for operators, on loopback |
 //! | [`dev`] | `smile dev`: this project's cloud on this machine; for tests, too |
+//! | [`doctor`] | `smile doctor`: whether the AWS account has what a stack needs |
 //! | [`events`] | `smile events resend`: single events once more |
 //! | [`interrupt`] | Ctrl-C, for commands that end in good order |
 //! | [`loopback`] | pages for this machine alone: who gets an answer there |
@@ -41,6 +42,7 @@ pub mod clock;
 pub mod confirm;
 pub mod console;
 pub mod dev;
+pub mod doctor;
 pub mod events;
 pub mod interrupt;
 pub mod loopback;

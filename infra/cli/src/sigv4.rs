@@ -23,7 +23,11 @@ pub struct Signer {
 impl Signer {
     /// Signs with this key.
     pub fn new(region: &str, key_id: &str, secret_key: &str) -> Self {
-        let credentials = Credentials::new(key_id, secret_key, None, None, "local cloud");
+        Self::with_credentials(region, Credentials::new(key_id, secret_key, None, None, "local cloud"))
+    }
+
+    /// Signs with these credentials.
+    pub fn with_credentials(region: &str, credentials: Credentials) -> Self {
         Self { region: region.to_owned(), credentials }
     }
 

@@ -236,3 +236,49 @@ fn a_tail_goes_by_the_clock_of_the_cloud() {
         );
     }
 }
+
+#[test]
+fn doctor_says_whether_the_account_has_the_concurrency_that_a_stack_needs() {
+    let doctor = |unreserved: u32, status: u16| {
+        let parameters = [
+            ("ConsumerConcurrency", "5"),
+            ("CallbackConcurrency", "3"),
+            ("SmileCredentialsSecretArn", "arn"),
+        ];
+        let parameters = parameters.map(|(name, value)| {
+            format!(
+                "<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
+            )
+        });
+        let stack = a_stack()
+            .replace("<Outputs>", &format!("<Parameters>{}</Parameters><Outputs>", parameters.concat()));
+        let settings = serde_json::json!({ "AccountLimit": { "ConcurrentExecutions": 1000,
+            "UnreservedConcurrentExecutions": unreserved, "TotalCodeSize": 1 }, "AccountUsage": {} });
+        let cloud = Cloud::start(move |heard| {
+            if heard.head.starts_with("GET /2016-08-19/account-settings ") {
+                (status, settings.to_string(), now())
+            } else {
+                (200, stack.clone(), now())
+            }
+        });
+        let arguments = ["doctor", "--json", "--stack", "mine", "--region", "eu-west-1"];
+        let output = smile(&arguments, &[("AWS_ENDPOINT_URL", &cloud.url), ("AWS_SESSION_TOKEN", "token")])
+            .wait_with_output()
+            .unwrap();
+        let asked = cloud.hear(|heard| heard.head.starts_with("GET "));
+        let head = asked.head.to_lowercase();
+        assert!(
+            head.contains("/eu-west-1/lambda/aws4_request") && head.contains("x-amz-security-token: token"),
+            "{head}"
+        );
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (output.status.code().unwrap(), report, String::from_utf8(output.stderr).unwrap())
+    };
+    // 5 + 3 of the consumer, 2 + 4 of publish.
+    let (code, report, said) = doctor(23, 200);
+    assert_eq!((code, &report["sum"], &report["left_for_apis"]), (1, &14.into(), &9.into()), "{said}");
+    let (code, report, said) = doctor(24, 200);
+    assert_eq!((code, &report["is_enough"]), (0, &true.into()), "{said}");
+    let (code, _, said) = doctor(1000, 403);
+    assert!(code == 1 && said.contains("lambda:GetAccountSettings"), "{said}");
+}
