@@ -15,6 +15,7 @@
 //! | `live` | pages hear of their user's changes, and of nobody else's, whatever breaks | SQLite, built in |
 //! | `query` | what the read API tells and refuses, that who follows it misses nothing, and that its OpenAPI document is true | SQLite, built in; Python 3 for schemathesis, or says that it is not there |
 //! | `registration` | exactly one right registration at Smile, and a rotation that refuses nothing | nothing |
+//! | `runbook` | the runbook's queries are held to what is logged | nothing |
 //! | `template` | template and code are held together | nothing |
 //! | `samconfig` | what `sam` does without flags | nothing |
 //! | `observability` | alarms, dashboard, runbook and metrics are held together | nothing |
@@ -58,4 +59,5 @@ mod refused;
 mod registration;
 mod samconfig;
 mod support;
+mod runbook;
 mod template;

@@ -2,7 +2,10 @@
 //!
 //! Lambda's concurrency is one quota for all functions of an account in a region. A new account may have 10 of the usual
 //! 1,000 (Lambda developer guide, "Lambda quotas"). The functions behind queues and the stream can use up as many
-//! as [`Need`] says; what they leave is for the webhook function and the other functions behind APIs.
+//! as `Need` says; what they leave is for the webhook function and the other functions behind APIs.
+//!
+//! A function that nobody calls counts nothing, and no alarm on its counts need ring. So it also looks whether Lambda
+//! reads the queues and the table's stream (`Source`).
 
 use std::fmt;
 use std::io::Write;
@@ -13,6 +16,7 @@ use anyhow::{Context, bail};
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shared::variables::Variables;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -36,10 +40,11 @@ pub const LEFT_FOR_APIS: u32 = 10;
 /// The longest time that Lambda's answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Check what a stack needs of its AWS account; exit 1 when something is missing
+/// Check the account's quota, and that queues and stream are read
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-It asks for lambda:GetAccountSettings beside cloudformation:DescribeStacks.
+It exits with 1 when something is missing. It needs lambda:GetAccountSettings and
+lambda:ListEventSourceMappings beside cloudformation:DescribeStacks.
 
 Examples:
   smile doctor --stack smile-receiver-production --region ap-southeast-1")]
@@ -59,14 +64,25 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let need = Need::of(&stack)?;
-    let report = Report::new(need, account_limit(&stack.sdk, now).await?);
+    let lambda = Lambda::of(&stack.sdk, now).await?;
+    let account: Settings = lambda.get("/2016-08-19/account-settings", "lambda:GetAccountSettings").await?;
+    let mut sources = Vec::new();
+    for (output, kinds) in
+        [("ConsumerFunctionName", &["sqs"][..]), ("PublishFunctionName", &["sqs", "dynamodb"])]
+    {
+        let function = stack.output(output)?;
+        let path = format!("/2015-03-31/event-source-mappings?FunctionName={function}%3Alive");
+        let found: Mappings = lambda.get(&path, "lambda:ListEventSourceMappings").await?;
+        sources.extend(Source::all(function, kinds, &found));
+    }
+    let report = Report::new(need, account.account_limit, sources);
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
         write!(out, "{report}")?;
     }
-    Ok(if report.is_enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The concurrency that the functions behind queues and the stream can use up.
@@ -108,21 +124,86 @@ struct AccountLimit {
     unreserved: u32,
 }
 
+/// Something that Lambda reads for a function: a queue or the table's stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Source {
+    function: String,
+    /// `sqs` or `dynamodb`.
+    kind: &'static str,
+    /// Such as `Enabled`; none when there is no mapping.
+    state: Option<String>,
+    /// Of a stream, such as `OK` or `PROBLEM: …`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_result: Option<String>,
+}
+
+impl Source {
+    /// What is found of a function's sources, at least one entry for each of `kinds`.
+    fn all(function: &str, kinds: &[&'static str], found: &Mappings) -> Vec<Self> {
+        let mut all = Vec::new();
+        for kind in kinds {
+            let of_kind = |mapping: &&Mapping| mapping.arn.split(':').nth(2) == Some(*kind);
+            let mut states: Vec<(Option<String>, Option<String>)> = found
+                .mappings
+                .iter()
+                .filter(of_kind)
+                .map(|mapping| (Some(mapping.state.clone()), mapping.last_result.clone()))
+                .collect();
+            if states.is_empty() {
+                states.push((None, None));
+            }
+            let source =
+                |(state, last_result)| Self { function: function.to_owned(), kind, state, last_result };
+            all.extend(states.into_iter().map(source));
+        }
+        all
+    }
+
+    fn is_read(&self) -> bool {
+        let is_on =
+            self.state.as_deref().is_some_and(|state| ["Enabled", "Enabling", "Updating"].contains(&state));
+        is_on && !self.last_result.as_deref().is_some_and(|result| result.starts_with("PROBLEM"))
+    }
+}
+
+/// Lambda's answer to `ListEventSourceMappings`. A function here has fewer than one page of 100.
+#[derive(Debug, Deserialize)]
+struct Mappings {
+    #[serde(rename = "EventSourceMappings")]
+    mappings: Vec<Mapping>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Mapping {
+    #[serde(rename = "EventSourceArn")]
+    arn: String,
+    #[serde(rename = "State")]
+    state: String,
+    #[serde(rename = "LastProcessingResult")]
+    last_result: Option<String>,
+}
+
 /// What is needed, and what there is.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Report {
     need: Need,
     sum: u32,
     left_for_apis: u32,
     account: AccountLimit,
     is_enough: bool,
+    sources: Vec<Source>,
 }
 
 impl Report {
-    fn new(need: Need, account: AccountLimit) -> Self {
+    fn new(need: Need, account: AccountLimit, sources: Vec<Source>) -> Self {
         let sum = need.sum();
         let is_enough = account.unreserved >= sum + LEFT_FOR_APIS;
-        Self { need, sum, left_for_apis: account.unreserved.saturating_sub(sum), account, is_enough }
+        let left_for_apis = account.unreserved.saturating_sub(sum);
+        Self { need, sum, left_for_apis, account, is_enough, sources }
+    }
+
+    fn is_right(&self) -> bool {
+        self.is_enough && self.sources.iter().all(Source::is_read)
     }
 }
 
@@ -144,8 +225,25 @@ impl fmt::Display for Report {
              more are needed",
             self.left_for_apis
         )?;
-        if self.is_enough {
+        writeln!(f, "Queues and stream")?;
+        for Source { function, kind, state, last_result } in &self.sources {
+            let state = state.as_deref().unwrap_or("not there");
+            let result =
+                last_result.as_deref().map_or(String::new(), |result| format!(", last result: {result}"));
+            writeln!(f, "  {function}, {kind}: {state}{result}")?;
+        }
+        for Source { function, kind, .. } in self.sources.iter().filter(|source| !source.is_read()) {
+            writeln!(
+                f,
+                "not right: Lambda does not read the {kind} source for {function}: infra/runbook.md, \"Publish stopped\" and \
+                 \"Queue age\""
+            )?;
+        }
+        if self.is_right() {
             return writeln!(f, "all is as it should be");
+        }
+        if self.is_enough {
+            return Ok(());
         }
         writeln!(
             f,
@@ -157,50 +255,59 @@ impl fmt::Display for Report {
     }
 }
 
-async fn account_limit(sdk: &SdkConfig, now: Timestamp) -> anyhow::Result<AccountLimit> {
-    let region = sdk.region().context("the stack's region is not known")?.as_ref();
-    let provider = sdk.credentials_provider().context("there are no AWS credentials")?;
-    let credentials = provider.provide_credentials().await?;
-    let host = match sdk.endpoint_url() {
-        Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-        None if region.starts_with("cn-") => format!("https://lambda.{region}.amazonaws.com.cn"),
-        None => format!("https://lambda.{region}.amazonaws.com"),
-    };
-    // The SDK's crate for Lambda is a large one to build for this one call.
-    let request = http::Request::get(format!("{host}/2016-08-19/account-settings")).body(Vec::new())?;
-    let request = Signer::with_credentials(region, credentials).sign("lambda", request, now)?;
-    let bundle = Variables::of_process().optional("AWS_CA_BUNDLE");
-    tokio::task::spawn_blocking(move || ask(request, bundle)).await?
+/// Lambda's API, for two calls of it. The SDK's crate for Lambda is a large one to build.
+struct Lambda {
+    host: String,
+    signer: Signer,
+    agent: ureq::Agent,
+    now: Timestamp,
 }
 
-fn ask(request: http::Request<Vec<u8>>, bundle: Option<String>) -> anyhow::Result<AccountLimit> {
-    #[derive(Deserialize)]
-    struct Settings {
-        #[serde(rename = "AccountLimit")]
-        account_limit: AccountLimit,
-    }
-    let mut config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
-    if let Some(file) = bundle {
-        let pem = std::fs::read(&file).with_context(|| format!("the file {file} of AWS_CA_BUNDLE"))?;
-        let certificates = parse_pem(&pem).filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        });
-        let roots = RootCerts::new_with_certs(&certificates.collect::<Vec<_>>());
-        config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
-    }
-    let agent: ureq::Agent = config.build().into();
-    let mut response = agent.run(request).context("Lambda cannot be asked for the account's quota")?;
-    match response.status().as_u16() {
-        200 => {
-            let settings: Settings = serde_json::from_slice(&response.body_mut().read_to_vec()?)
-                .context("Lambda's answer about the account's quota cannot be read")?;
-            Ok(settings.account_limit)
+/// Lambda's answer to `GetAccountSettings`.
+#[derive(Debug, Deserialize)]
+struct Settings {
+    #[serde(rename = "AccountLimit")]
+    account_limit: AccountLimit,
+}
+
+impl Lambda {
+    async fn of(sdk: &SdkConfig, now: Timestamp) -> anyhow::Result<Self> {
+        let region = sdk.region().context("the stack's region is not known")?.as_ref();
+        let provider = sdk.credentials_provider().context("there are no AWS credentials")?;
+        let signer = Signer::with_credentials(region, provider.provide_credentials().await?);
+        let host = match sdk.endpoint_url() {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None if region.starts_with("cn-") => format!("https://lambda.{region}.amazonaws.com.cn"),
+            None => format!("https://lambda.{region}.amazonaws.com"),
+        };
+        let mut config =
+            ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
+        if let Some(file) = Variables::of_process().optional("AWS_CA_BUNDLE") {
+            let pem = std::fs::read(&file).with_context(|| format!("the file {file} of AWS_CA_BUNDLE"))?;
+            let certificates = parse_pem(&pem).filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            });
+            let roots = RootCerts::new_with_certs(&certificates.collect::<Vec<_>>());
+            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
-        403 => bail!(
-            "Lambda refused to tell the account's quota: these credentials need lambda:GetAccountSettings"
-        ),
-        status => bail!("Lambda did not tell the account's quota: status {status}"),
+        Ok(Self { host, signer, agent: config.build().into(), now })
+    }
+
+    /// Reads what Lambda has at a path. `action` is the permission that it takes.
+    async fn get<T: DeserializeOwned>(&self, path: &str, action: &str) -> anyhow::Result<T> {
+        let request = http::Request::get(format!("{}{path}", self.host)).body(Vec::new())?;
+        let request = self.signer.sign("lambda", request, self.now)?;
+        let agent = self.agent.clone();
+        let mut response = tokio::task::spawn_blocking(move || agent.run(request))
+            .await?
+            .with_context(|| format!("Lambda cannot be asked ({action})"))?;
+        match response.status().as_u16() {
+            200 => serde_json::from_slice(&response.body_mut().read_to_vec()?)
+                .with_context(|| format!("Lambda's answer cannot be read ({action})")),
+            403 => bail!("Lambda refused to answer: these credentials need {action}"),
+            status => bail!("Lambda answered {status} ({action})"),
+        }
     }
 }
 
@@ -215,7 +322,7 @@ mod tests {
             publish_retries: PUBLISH_RETRIES,
             publish_stream: PUBLISH_SHARDS,
         };
-        Report::new(need, AccountLimit { concurrent_executions: unreserved, unreserved })
+        Report::new(need, AccountLimit { concurrent_executions: unreserved, unreserved }, Vec::new())
     }
 
     #[test]
@@ -228,5 +335,32 @@ mod tests {
         let usual = report(100, 1000);
         assert!(usual.is_enough && usual.to_string().ends_with("all is as it should be\n"), "{usual}");
         assert!(!report(990, 1000).is_enough);
+    }
+
+    #[test]
+    fn notices_a_queue_or_a_stream_that_nobody_reads() {
+        let found = |mappings: serde_json::Value| {
+            let found =
+                serde_json::from_value(serde_json::json!({ "EventSourceMappings": mappings })).unwrap();
+            Source::all("publish", &["sqs", "dynamodb"], &found)
+                .iter()
+                .map(Source::is_read)
+                .collect::<Vec<_>>()
+        };
+        let mapping = |kind: &str, state: &str, result: Option<&str>| {
+            serde_json::json!({ "EventSourceArn": format!("arn:aws:{kind}:eu-west-1:1:x"), "State": state,
+                "LastProcessingResult": result })
+        };
+        let (queue, stream) = (mapping("sqs", "Enabled", None), mapping("dynamodb", "Enabled", Some("OK")));
+        assert_eq!(found(serde_json::json!([queue, stream])), [true, true]);
+        assert_eq!(found(serde_json::json!([queue])), [true, false], "no mapping");
+        for stream in [
+            mapping("dynamodb", "Disabled", Some("OK")),
+            mapping("dynamodb", "Enabled", Some("PROBLEM: role")),
+        ] {
+            assert_eq!(found(serde_json::json!([queue, stream])), [true, false], "{stream}");
+        }
+        let fresh = mapping("dynamodb", "Enabled", Some("No records processed"));
+        assert_eq!(found(serde_json::json!([queue, fresh])), [true, true]);
     }
 }

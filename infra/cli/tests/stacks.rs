@@ -88,7 +88,7 @@ fn refusal(code: &str, message: &str) -> String {
 
 /// A stack with its outputs.
 fn a_stack() -> String {
-    let outputs = ["TableName", "QueueUrl"].map(|name| {
+    let outputs = ["TableName", "QueueUrl", "ConsumerFunctionName", "PublishFunctionName"].map(|name| {
         format!("<member><OutputKey>{name}</OutputKey><OutputValue>{name}</OutputValue></member>")
     });
     format!(
@@ -239,7 +239,7 @@ fn a_tail_goes_by_the_clock_of_the_cloud() {
 
 #[test]
 fn doctor_says_whether_the_account_has_the_concurrency_that_a_stack_needs() {
-    let doctor = |unreserved: u32, status: u16| {
+    let doctor = |unreserved: u32, status: u16, state: &'static str| {
         let parameters = [
             ("ConsumerConcurrency", "5"),
             ("CallbackConcurrency", "3"),
@@ -255,8 +255,14 @@ fn doctor_says_whether_the_account_has_the_concurrency_that_a_stack_needs() {
         let settings = serde_json::json!({ "AccountLimit": { "ConcurrentExecutions": 1000,
             "UnreservedConcurrentExecutions": unreserved, "TotalCodeSize": 1 }, "AccountUsage": {} });
         let cloud = Cloud::start(move |heard| {
+            let stream =
+                if heard.head.contains("FunctionName=PublishFunctionName%3Alive ") { state } else { "none" };
             if heard.head.starts_with("GET /2016-08-19/account-settings ") {
                 (status, settings.to_string(), now())
+            } else if heard.head.starts_with("GET /2015-03-31/event-source-mappings?") {
+                let mapping = |kind: &str, state: &str| serde_json::json!({ "EventSourceArn": format!("arn:aws:{kind}:eu-west-1:1:x"), "State": state });
+                let all = [mapping("sqs", "Enabled"), mapping("dynamodb", stream)];
+                (200, serde_json::json!({ "EventSourceMappings": all }).to_string(), now())
             } else {
                 (200, stack.clone(), now())
             }
@@ -275,10 +281,12 @@ fn doctor_says_whether_the_account_has_the_concurrency_that_a_stack_needs() {
         (output.status.code().unwrap(), report, String::from_utf8(output.stderr).unwrap())
     };
     // 5 + 3 of the consumer, 2 + 4 of publish.
-    let (code, report, said) = doctor(23, 200);
+    let (code, report, said) = doctor(23, 200, "Enabled");
     assert_eq!((code, &report["sum"], &report["left_for_apis"]), (1, &14.into(), &9.into()), "{said}");
-    let (code, report, said) = doctor(24, 200);
+    let (code, report, said) = doctor(24, 200, "Enabled");
     assert_eq!((code, &report["is_enough"]), (0, &true.into()), "{said}");
-    let (code, _, said) = doctor(1000, 403);
+    let (code, report, said) = doctor(1000, 200, "Disabled");
+    assert_eq!((code, &report["sources"][2]["state"]), (1, &"Disabled".into()), "{report} {said}");
+    let (code, _, said) = doctor(1000, 403, "Enabled");
     assert!(code == 1 && said.contains("lambda:GetAccountSettings"), "{said}");
 }
