@@ -2,7 +2,8 @@
 //! (CloudWatch user guide, "Embedded metric format specification").
 //!
 //! Every count has the dimension `FunctionName`, which is unique to a stack; some also have one more
-//! with a bounded set of words, and are then there both with and without it.
+//! with a bounded set of words, and are then there both with and without it. CloudWatch charges for each value by the month,
+//! so a further dimension is there only for an alarm or a graph (a test holds it to that).
 
 use std::io::Write;
 
@@ -76,8 +77,8 @@ metrics! {
     Linked by Kind, from link;
     /// Requests for link tokens that failed, by reason.
     LinkRefused by Reason, from link;
-    /// Events that were stored for the first time, by type.
-    Stored by Type, from consumer;
+    /// Events that were stored for the first time.
+    Stored, from consumer;
     /// Those among them that changed no state, by reason.
     Unfolded by Reason, from consumer;
     /// Events that were stored for the first time and of which a part could not be read, or has a shape that is not
@@ -99,8 +100,8 @@ metrics! {
     UnconfirmedConnection, from consumer;
     /// Messages that were given back to the queue.
     Retried, from consumer;
-    /// Events that the bus has, by type.
-    Published by Type, from publish;
+    /// Events that the bus has.
+    Published, from publish;
     /// Events that the bus did not take, and that go another way round.
     BusRefused, from publish;
     /// Pages that listen: WebSocket connections that were made.

@@ -16,6 +16,7 @@
 //! | `query` | what the read API tells and refuses, that who follows it misses nothing, and that its OpenAPI document is true | SQLite, built in; Python 3 for schemathesis, or says that it is not there |
 //! | `registration` | exactly one right registration at Smile, and a rotation that refuses nothing | nothing |
 //! | `runbook` | the runbook's queries are held to what is logged | nothing |
+//! | `costs` | the README's table of costs is held to what is measured | the functions' binaries, which it builds |
 //! | `template` | template and code are held together | nothing |
 //! | `samconfig` | what `sam` does without flags | nothing |
 //! | `observability` | alarms, dashboard, runbook and metrics are held together | nothing |
@@ -38,6 +39,7 @@ mod binaries;
 mod callbacks;
 mod cloud;
 mod converges;
+mod costs;
 mod deployed;
 mod exits;
 mod failing;
@@ -57,7 +59,7 @@ mod query;
 mod receiver;
 mod refused;
 mod registration;
+mod runbook;
 mod samconfig;
 mod support;
-mod runbook;
 mod template;

@@ -239,7 +239,6 @@ fn every_alarm_watches_a_series_that_is_written() {
     let counted: BTreeSet<String> = [2, 3, 4]
         .map(|deliveries| consumer::Outcome::Stored {
             stored: stored(deliveries),
-            kind: String::new(),
             unfolded: None,
             is_partly_read: false,
         })
@@ -383,8 +382,8 @@ fn directive_text<'a>(name: &Value, directive: &'a Value) -> &'a str {
         .unwrap()
 }
 
-#[test]
-fn every_outcome_writes_lines_that_cloudwatch_reads() {
+/// All that is counted, with every value of a further dimension, by function.
+pub(crate) fn every_count() -> [(&'static str, Vec<Count>); 8] {
     use shared::event::Unreadable;
     use shared::id::EventId;
     use shared::state::Unfolded;
@@ -408,12 +407,11 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
             let id = EventId::new("et-1").unwrap();
             webhook.extend(Answered::Queued { id, kind: kind.clone(), held }.counts());
         }
-        for unfolded in [None].into_iter().chain(Unfolded::WORDS.map(Some)) {
-            for stored in [Stored::New { body_kept: true }, Stored::OtherBody { body_kept: true }] {
-                let kind = kind.metric_word().to_owned();
-                let stored = consumer::Outcome::Stored { stored, kind, unfolded, is_partly_read: true };
-                consumer.extend(stored.counts());
-            }
+        }
+    }
+    for unfolded in [None].into_iter().chain(Unfolded::WORDS.map(Some)) {
+        for stored in [Stored::New { body_kept: true }, Stored::OtherBody { body_kept: true }] {
+            consumer.extend(consumer::Outcome::Stored { stored, unfolded, is_partly_read: true }.counts());
         }
     }
     for reason in reasons {
@@ -431,10 +429,7 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
     }
     for deliveries in [2, 3] {
         let stored = Stored::Repeat { deliveries, new_delivery: true };
-        let kind = "USER_CREATED".to_owned();
-        consumer.extend(
-            consumer::Outcome::Stored { stored, kind, unfolded: None, is_partly_read: false }.counts(),
-        );
+        consumer.extend(consumer::Outcome::Stored { stored, unfolded: None, is_partly_read: false }.counts());
     }
     for outcome in [
         Answered::RejectedSource { valid_signature: true },
@@ -449,10 +444,8 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
     consumer.extend(consumer::Outcome::OverLimit.counts());
     consumer
         .extend(consumer::Outcome::Checked(shared::table::Confirmation::Missing { first: true }).counts());
-    let now = "2026-03-01T10:00:00Z".parse().unwrap();
-    let mut seen = BTreeSet::new();
     let register = vec![Count::of(Metric::RegistrationOrphaned)];
-    for (function, counts) in [
+    [
         ("webhook", webhook),
         ("consumer", consumer),
         ("register", register),
@@ -461,7 +454,14 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
         ("publish", published(&types)),
         ("live", lives()),
         ("push", push::Pushed { told: 1, gone: 1, failed: 1, given_up: 1 }.counts().collect()),
-    ] {
+    ]
+}
+
+#[test]
+fn every_outcome_writes_lines_that_cloudwatch_reads() {
+    let now = "2026-03-01T10:00:00Z".parse().unwrap();
+    let mut seen = BTreeSet::new();
+    for (function, counts) in every_count() {
         for count in counts {
             let line = count.line(function, now);
             let (metric, by_function, by) = check_metric_line(&line);
@@ -475,6 +475,23 @@ fn every_outcome_writes_lines_that_cloudwatch_reads() {
         .flat_map(|metric| metric.functions().iter().map(move |function| (*metric, *function)))
         .collect();
     assert_eq!(seen, all, "the table says what is counted");
+}
+
+#[test]
+fn a_further_dimension_has_an_alarm_or_a_graph() {
+    let template = template();
+    let mut used = dashboard(template).1;
+    used.extend(alarms(template).values().flat_map(|alarm| watched(alarm)));
+    let used: BTreeSet<(&str, &str)> = used
+        .iter()
+        .filter_map(|(_, name, dimensions)| Some((name.as_str(), dimensions.get(1)?.0.as_str())))
+        .collect();
+    // Each value is a series of its own, which is paid for by the month.
+    for metric in Metric::ALL {
+        if let Some(by) = metric.dimension() {
+            assert!(used.contains(&(metric.name(), by)), "nobody looks at {by} of {metric:?}");
+        }
+    }
 }
 
 /// What the publish function counts.
@@ -559,7 +576,7 @@ fn an_alarm_on_refusals_watches_a_reason_of_the_code() {
 fn a_line_that_cloudwatch_would_not_read_is_noticed() {
     let now = "2026-03-01T10:00:00Z".parse().unwrap();
     let good: Value =
-        serde_json::from_str(&Count::by(Metric::Stored, "USER_CREATED").line("f", now)).unwrap();
+        serde_json::from_str(&Count::by(Metric::Received, "USER_CREATED").line("f", now)).unwrap();
     let broken = |pointer: &str, value: Option<Value>| {
         let mut line = good.clone();
         let (parent, member) = pointer.rsplit_once('/').unwrap();
@@ -578,9 +595,9 @@ fn a_line_that_cloudwatch_would_not_read_is_noticed() {
         (format!("{directive}/Dimensions"), Some(json!([]))),
         (format!("{directive}/Dimensions"), Some(json!(["FunctionName"]))),
         (format!("{directive}/Metrics"), Some(json!([{ "Unit": "Count" }]))),
-        (format!("{directive}/Metrics"), Some(json!([{ "Name": "Stored", "Unit": "Counts" }]))),
+        (format!("{directive}/Metrics"), Some(json!([{ "Name": "Received", "Unit": "Counts" }]))),
         ("/Type".to_owned(), None),
-        ("/Stored".to_owned(), Some(json!("1"))),
+        ("/Received".to_owned(), Some(json!("1"))),
     ] {
         assert!(broken(&pointer, value.clone()), "{pointer} = {value:?}");
     }

@@ -48,8 +48,6 @@ pub enum Outcome {
     Stored {
         /// Whether it was there before, and how often it has been seen.
         stored: Stored,
-        /// Its type, as a bounded word.
-        kind: String,
         /// Why it changed no state.
         unfolded: Option<&'static str>,
         /// Whether something in it could not be read.
@@ -265,7 +263,7 @@ impl Consumer {
             unread,
             "stored"
         );
-        Ok(Outcome::Stored { stored, kind: kind.to_owned(), unfolded, is_partly_read: unread.is_some() })
+        Ok(Outcome::Stored { stored, unfolded, is_partly_read: unread.is_some() })
     }
 
     /// Puts into quarantine what is told well enough by its reason.
@@ -323,11 +321,10 @@ impl Outcome {
         match self {
             Self::Stored {
                 stored: stored @ (Stored::New { .. } | Stored::OtherBody { .. }),
-                kind,
                 unfolded,
                 is_partly_read,
             } => {
-                let mut counts = vec![Count::by(Metric::Stored, kind)];
+                let mut counts = vec![Count::of(Metric::Stored)];
                 counts.extend(unfolded.map(|reason| Count::by(Metric::Unfolded, reason)));
                 if *is_partly_read {
                     counts.push(Count::of(Metric::PartlyRead));

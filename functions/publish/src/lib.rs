@@ -227,7 +227,7 @@ fn told(detail: &Detail) -> String {
 impl Outcome {
     /// What is counted.
     pub fn counts(&self) -> Vec<Count> {
-        let published = self.published.iter().map(|kind| Count::by(Metric::Published, kind));
+        let published = self.published.iter().map(|_| Count::of(Metric::Published));
         let refused = (0..self.deferred + self.refused_again).map(|_| Count::of(Metric::BusRefused));
         published.chain(refused).collect()
     }

@@ -75,7 +75,7 @@ async fn any_order_and_repetition_ends_the_same_and_webhooks_state_is_as_without
         let all: Vec<usize> = (0..webhooks.len() + callbacks.len()).collect();
         for at in shuffle.with_repeats(&all) {
             match webhooks.get(at) {
-                Some(body) => drop(browser.receiver.deliver(body).await),
+                Some(body) => _ = browser.receiver.deliver(body).await,
                 None => drop(browser.say("u-1", &callbacks[at - webhooks.len()..][..1]).await),
             }
         }
