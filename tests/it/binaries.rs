@@ -20,6 +20,11 @@ fn of_sam() -> Option<PathBuf> {
     std::env::var_os("SMILE_TEST_BUILT").map(|folder| it_dir().join("../..").join(folder))
 }
 
+/// Whether the functions are those that SAM has built.
+pub(crate) fn are_of_sam() -> bool {
+    of_sam().is_some()
+}
+
 /// Builds all programs, and returns the folder that they are in.
 fn of_cargo() -> &'static Path {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();

@@ -1,6 +1,7 @@
 //! What `sam` does without flags, held to what it should do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::support::{it_dir, template};
 
@@ -52,6 +53,16 @@ fn sam_builds_from_the_source_deploys_what_it_has_built_and_keeps_environments_a
         assert_eq!(told["Architecture"], deployed["Architecture"], "{environment}");
         let is_local = deployed.get("Local").is_some_and(|local| local == "true");
         assert_eq!(is_local, environment == "local");
+        let architecture = &template["Parameters"]["Architecture"];
+        let known: Vec<&str> = architecture["AllowedValues"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|value| value.as_str())
+            .collect();
+        assert!(known.contains(&told["Architecture"].as_str()), "{environment}");
+        // What the README calls the default is what its first deployment has.
+        assert!(is_local || architecture["Default"] == told["Architecture"], "{environment}");
         // The template's default has to do without steps, for the local cloud's sake.
         assert!(is_local || deployed.contains_key("Rollout"), "{environment}");
         let stack = section("deploy").iter().find_map(|line| line.strip_prefix("stack_name = "));
@@ -77,5 +88,39 @@ fn the_functions_for_aws_are_built_without_what_only_tests_or_the_tool_ask_for()
     assert!(profile.contains(&"panic = \"unwind\"".to_owned()), "{profile:?}");
     for key in ["codegen-units", "lto", "strip"] {
         assert!(profile.iter().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+    }
+}
+
+/// The processor that a program is for, by its ELF header (`e_machine`).
+fn processor(program: &Path) -> &'static str {
+    let bytes = std::fs::read(program).unwrap();
+    assert_eq!(bytes[..4], *b"\x7fELF", "{}", program.display());
+    match u16::from_le_bytes([bytes[18], bytes[19]]) {
+        0x3e => "x86_64",
+        0xb7 => "arm64",
+        other => panic!("{}: {other:#x}", program.display()),
+    }
+}
+
+#[test]
+fn every_function_is_built_for_the_processor_that_it_runs_on() {
+    let template = template();
+    assert_eq!(
+        template["Globals"]["Function"]["Architectures"],
+        serde_json::json!([{ "Ref": "Architecture" }])
+    );
+    let local = overrides(&sections("samconfig.toml")["local.global.parameters"]).unwrap();
+    // SAM's build is that of the local environment; cargo's is for this machine.
+    let here = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+    let expected = if crate::binaries::are_of_sam() { local["Architecture"].as_str() } else { here };
+    let functions = smile_cli::template::functions(template);
+    assert!(functions.len() >= 9, "{}", functions.len());
+    for function in functions {
+        assert!(
+            template["Resources"][&function.resource]["Properties"]["Architectures"].is_null(),
+            "{}",
+            function.resource
+        );
+        assert_eq!(processor(&crate::binaries::function(&function.binary)), expected, "{}", function.binary);
     }
 }
