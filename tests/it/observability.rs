@@ -407,7 +407,6 @@ pub(crate) fn every_count() -> [(&'static str, Vec<Count>); 8] {
             let id = EventId::new("et-1").unwrap();
             webhook.extend(Answered::Queued { id, kind: kind.clone(), held }.counts());
         }
-        }
     }
     for unfolded in [None].into_iter().chain(Unfolded::WORDS.map(Some)) {
         for stored in [Stored::New { body_kept: true }, Stored::OtherBody { body_kept: true }] {

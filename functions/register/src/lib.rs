@@ -59,8 +59,12 @@ pub const CALL: Duration = Duration::from_secs(15);
 /// The longest that an invocation takes when it makes one call to Smile: four calls to AWS, that one, and the answer to
 /// CloudFormation. Below the function's time-out (`infra/template.yaml`); further calls to Smile begin only while one
 /// can still end in time ([`handle`]).
-pub const BUDGET: Duration =
-    PATIENCE.operation.saturating_mul(4).saturating_add(CALL).saturating_add(ANSWERED_WITHIN).saturating_add(PROBED_WITHIN);
+pub const BUDGET: Duration = PATIENCE
+    .operation
+    .saturating_mul(4)
+    .saturating_add(CALL)
+    .saturating_add(ANSWERED_WITHIN)
+    .saturating_add(PROBED_WITHIN);
 
 /// What came of an event.
 #[derive(Debug)]
