@@ -260,22 +260,29 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
             ("POST /v1/links", "BackendApi"),
             ("POST /v1/links/{userId}/refresh", "BackendApi"),
             ("GET /v1/users/{id}", "BackendApi"),
-            ("GET /v1/users/{id}/events", "BackendApi"),
+            ("GET /v1/users", "BackendApi"),
+            ("GET /v1/timeline", "BackendApi"),
             ("GET /v1/accounts/{id}", "BackendApi"),
+            ("GET /v1/accounts", "BackendApi"),
             ("GET /v1/archives/{id}", "BackendApi"),
+            ("GET /v1/archives", "BackendApi"),
             ("GET /v1/invites/{id}", "BackendApi"),
+            ("GET /v1/invites", "BackendApi"),
             ("GET /v1/records/{id}", "BackendApi"),
+            ("GET /v1/records", "BackendApi"),
             ("GET /v1/verifications/{id}", "BackendApi"),
+            ("GET /v1/verifications", "BackendApi"),
             ("GET /v1/events", "BackendApi"),
             ("GET /v1/events/{id}", "BackendApi"),
+            ("GET /v1/event", "BackendApi"),
             ("GET /v1/quarantine", "BackendApi"),
             ("GET /v1/openapi.json", "BackendApi"),
         ])
     );
     let read =
         routes.keys().filter_map(|key| key.strip_prefix("GET ")).filter(|path| served[*path] == "query");
-    let operations = query::operation::Operation::ALL.iter().map(|operation| operation.path());
-    assert_eq!(read.collect::<BTreeSet<_>>(), operations.collect());
+    let paths = query::operation::Operation::ALL.iter().flat_map(|operation| operation.paths());
+    assert_eq!(read.collect::<BTreeSet<_>>(), paths.collect());
     // `cargo lambda watch` serves the same.
     let manifest = std::fs::read_to_string(it_dir().join("../../Cargo.toml")).unwrap();
     let served_locally = manifest.split("[workspace.metadata.lambda.watch.router]\n").nth(1).unwrap();
@@ -295,11 +302,14 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
     let authorizer = of_type(template, "AWS::ApiGatewayV2::Authorizer")["BackendAuthorizer"];
     assert_eq!(authorizer["JwtConfiguration"]["Issuer"], json!({ "Ref": "JwtIssuer" }));
     let outputs = &template["Outputs"];
-    let variables =
-        &of_type(template, "AWS::Serverless::Function")["LinkFunction"]["Environment"]["Variables"];
-    for (output, variable) in
-        [("CallbackUrl", "CALLBACK_URL"), ("LiveUrl", "LIVE_URL"), ("ScriptUrl", "SCRIPT_URL")]
-    {
+    let functions = of_type(template, "AWS::Serverless::Function");
+    for (output, function, variable) in [
+        ("CallbackUrl", "LinkFunction", "CALLBACK_URL"),
+        ("LiveUrl", "LinkFunction", "LIVE_URL"),
+        ("ScriptUrl", "LinkFunction", "SCRIPT_URL"),
+        ("BackendUrl", "QueryFunction", "BACKEND_URL"),
+    ] {
+        let variables = &functions[function]["Environment"]["Variables"];
         assert_eq!(outputs[output]["Value"], variables[variable], "{output}");
     }
 }
@@ -967,7 +977,7 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
         ("WebhookQueuePolicy", "the same"),
     ];
     /// What is another value there.
-    const OTHERWISE: [(&str, &str); 13] = [
+    const OTHERWISE: [(&str, &str); 14] = [
         ("/Outputs/BackendUrl/Value", "the local cloud's name for the API is not known everywhere"),
         ("/Outputs/CallbackUrl/Value", "the same"),
         ("/Outputs/LiveUrl/Value", "the same"),
@@ -978,6 +988,7 @@ fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
             "the local cloud takes a parameter for a string here, and stops polling",
         ),
         ("/Resources/LinkFunction/Properties/Environment/Variables/CALLBACK_URL", "as the output"),
+        ("/Resources/QueryFunction/Properties/Environment/Variables/BACKEND_URL", "as the output"),
         ("/Resources/LinkFunction/Properties/Environment/Variables/LIVE_URL", "as the output"),
         ("/Resources/LiveFunction/Properties/Environment/Variables/CONNECTIONS_URL", "as the output"),
         ("/Resources/PushFunction/Properties/Environment/Variables/CONNECTIONS_URL", "as the output"),

@@ -5,8 +5,9 @@
 //! | `GET /v1/users/{id}` | everything known of a user, what its browser says beside it |
 //! | `GET /v1/accounts/{id}`, `/v1/archives/{id}`, `/v1/invites/{id}` | the same thing, of each user that has it |
 //! | `GET /v1/records/{id}`, `/v1/verifications/{id}` | one record, one verification |
-//! | `GET /v1/users/{id}/events`, `/v1/events` | events, page by page; can be followed |
-//! | `GET /v1/events/{id}` | one event; with `body=true` what Smile sent |
+//! | `GET /v1/users?id=` and so on | the same, for any id: a path cannot carry every one ([`operation`]) |
+//! | `GET /v1/timeline?user=`, `/v1/events` | events, of a user or all, page by page; can be followed |
+//! | `GET /v1/events/{id}`, `/v1/event?id=` | one event; with `body=true` what Smile sent |
 //! | `GET /v1/quarantine` | what could not be filed, without bodies |
 //! | `GET /v1/openapi.json` | all of this, for programs |
 //!
@@ -59,7 +60,7 @@ use tokio::time::timeout;
 pub use self::answer::{Answer, Outcome};
 use self::answer::{Found, Keep};
 pub use self::config::Config;
-use self::operation::Operation;
+use self::operation::{IdPlace, Operation};
 use self::parameters::Parameters;
 use self::refusal::Refusal;
 pub use self::request::Request;
@@ -79,12 +80,13 @@ pub const WITHIN: Duration = Duration::from_secs(8);
 pub struct Query {
     table: Table,
     bodies_scope: String,
+    url: Option<String>,
 }
 
 impl Query {
     /// A function that reads this table. With a JWT bodies need the scope [`scope::BODIES`].
     pub fn new(table: Table) -> Self {
-        Self { table, bodies_scope: scope::BODIES.to_owned() }
+        Self { table, bodies_scope: scope::BODIES.to_owned(), url: None }
     }
 
     /// With a JWT bodies need this scope instead.
@@ -93,13 +95,19 @@ impl Query {
         Self { bodies_scope, ..self }
     }
 
+    /// Where callers reach this API, which its document names.
+    #[must_use]
+    pub fn with_url(self, url: String) -> Self {
+        Self { url: Some(url), ..self }
+    }
+
     /// Deals with one request.
     pub async fn handle(&self, request: &Request, now: Timestamp) -> Outcome {
         let (operation, found) = match Operation::find(request.route(), request.path()) {
             Err(refusal) => (None, Err(refusal)),
             Ok((operation, _)) if request.method() != "GET" => (Some(operation), Err(Refusal::NotGet)),
             Ok((operation, id)) => {
-                let read = self.read(operation, &id, request, now);
+                let read = self.read(operation, id, request, now);
                 let found = timeout(WITHIN, read).await.unwrap_or_else(|_| {
                     tracing::error!("the table did not answer in time");
                     Err(Refusal::Unavailable)
@@ -120,15 +128,21 @@ impl Query {
     async fn read(
         &self,
         operation: Operation,
-        id: &str,
+        id: IdPlace<'_>,
         request: &Request,
         now: Timestamp,
     ) -> Result<Found, Refusal> {
-        let parameters = Parameters::read(request.query(), known(operation))?;
+        let is_in_query = matches!(id, IdPlace::Query(_));
+        let parameters = Parameters::read(request.query(), known(operation, is_in_query))?;
+        let id = match &id {
+            IdPlace::Nowhere => "",
+            IdPlace::Path(id) => id,
+            IdPlace::Query(name) => parameters.id(name)?,
+        };
         let table = &self.table;
         let found = |thing: &dyn Told| Found::new(thing.told(), Keep::Checked, |tag| request.has(tag));
         match operation {
-            Operation::OpenApi => found(&*openapi::DOCUMENT),
+            Operation::OpenApi => found(&openapi::of_server(self.url.as_deref())),
             Operation::User => found(&things::user(table, id).await?),
             Operation::UserEvents => found(&lists::user_events(table, id, &parameters, now).await?),
             Operation::Account => found(&things::account(table, id).await?),
@@ -154,13 +168,15 @@ impl Query {
     }
 }
 
-/// The parameters that an operation knows.
-pub const fn known(operation: Operation) -> &'static [&'static str] {
+/// The query's parameters that an operation knows, whether it has its id in the query or in the path.
+pub const fn known(operation: Operation, is_in_query: bool) -> &'static [&'static str] {
     match operation {
         Operation::UserEvents => lists::OF_TIMELINE,
         Operation::Events => lists::OF_EVENTS,
         Operation::Quarantine => lists::OF_QUARANTINE,
+        Operation::Event if is_in_query => &[operation::ID, "body"],
         Operation::Event => &["body"],
+        _ if is_in_query => &[operation::ID],
         _ => &[],
     }
 }

@@ -14,9 +14,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::cursor;
 use crate::follow::{Bounds, Next, Place, SETTLED_AFTER};
+use crate::operation::USER;
 use crate::parameters::Parameters;
 use crate::refusal::Refusal;
-use crate::things::{Id, checked};
+use crate::things::checked;
 use crate::walk::{days, timeline};
 
 /// Nothing is kept for longer (`RetentionDays`), so that nothing is looked for before.
@@ -28,6 +29,9 @@ const RECENT: SignedDuration = SignedDuration::from_hours(24);
 /// A page of events, in the order in which they were stored.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventPage {
+    /// Whose events these are; absent in the list of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The events, without their bodies.
     #[schema(max_items = 200)]
     pub events: Vec<StoredEvent>,
@@ -65,6 +69,16 @@ pub(crate) struct Page {
     /// How many entries the page has at most.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u16>,
+}
+
+/// Whose events.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the document's form of what `Parameters` reads")]
+pub(crate) struct OfUser {
+    /// The user's id. Opaque: it is compared byte for byte.
+    #[param(min_length = 1, max_length = 256)]
+    user: String,
 }
 
 /// Which events.
@@ -118,14 +132,14 @@ pub(crate) struct OnDay {
 }
 
 /// What a timeline may be asked for with.
-pub const OF_TIMELINE: &[&str] = &["after", "limit", "type", "source"];
+pub const OF_TIMELINE: &[&str] = &[USER, "after", "limit", "type", "source"];
 
 /// The events of a user
 ///
 /// Webhooks, what reconciliation found, and callbacks, in the order in which they were stored. A user of whom nothing
 /// is known has none. Without `after` it begins with the oldest that is kept.
-#[utoipa::path(get, path = "/v1/users/{id}/events", operation_id = "listUserEvents", tag = "Events",
-    params(Id, Page, OfType, FromSource),
+#[utoipa::path(get, path = "/v1/timeline", operation_id = "listUserEvents", tag = "Events",
+    params(OfUser, Page, OfType, FromSource),
     responses((status = 200, description = "A page of the user's events.", body = EventPage)))]
 pub async fn user_events(
     table: &Table,
@@ -140,7 +154,8 @@ pub async fn user_events(
         place(parameters, &list)?.unwrap_or_else(|| Place::before(Timestamp::UNIX_EPOCH)).resumed(now);
     let owner = Subject::User(checked(id, UserId::new)?);
     let stretch = timeline(table, owner, place.at(), &filter, limit).await?;
-    Ok(page(&list, &place, stretch, Bounds { until: None, by_day: false }, now))
+    let page = page(&list, &place, stretch, Bounds { until: None, by_day: false }, now);
+    Ok(EventPage { user: Some(id.to_owned()), ..page })
 }
 
 /// What all events may be asked for with.
@@ -215,7 +230,12 @@ fn page(list: &str, place: &Place, stretch: Stretch, bounds: Bounds<'_>, now: Ti
     let orders: Vec<String> = stretch.events.iter().map(StoredEvent::order).collect();
     let orders = orders.iter().map(String::as_str);
     let Next { place, more } = place.after(orders, stretch.reached.as_deref(), bounds, now);
-    EventPage { events: stretch.events, next: place.map(|place| cursor::encode(list, &place)), more }
+    EventPage {
+        user: None,
+        events: stretch.events,
+        next: place.map(|place| cursor::encode(list, &place)),
+        more,
+    }
 }
 
 /// The time before which everything was stored that can be seen by now, by whatever clock.

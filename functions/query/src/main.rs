@@ -29,7 +29,8 @@ async fn main() -> Result<(), Error> {
 fn start(variables: &Variables<'_>) -> anyhow::Result<Query> {
     let config = Config::read(variables)?;
     let sdk = aws::config(aws::Settings::read(variables)?, PATIENCE).context("the variable AWS_CA_BUNDLE")?;
-    Ok(Query::new(Table::new(&sdk, config.table)).with_bodies_scope(config.bodies_scope))
+    let query = Query::new(Table::new(&sdk, config.table));
+    Ok(query.with_bodies_scope(config.bodies_scope).with_url(config.url))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the function's one clock")]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use shared::problem::{MEDIA_TYPE, Problem};
 use utoipa::OpenApi;
 
+use crate::operation::{ID, Operation};
 use crate::refusal::Refusal;
 use crate::{lists, things};
 
@@ -61,6 +62,11 @@ fn document() -> Value {
             "description": "The document.", "content": { "application/json": { "schema": { "type": "object" } } },
         } },
     });
+    for operation in Operation::ALL {
+        if let Some(path) = operation.by_query() {
+            document["paths"][path]["get"] = by_query(&document["paths"][operation.path()]["get"]);
+        }
+    }
     for operation in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         complete(&mut operation["get"]);
     }
@@ -71,6 +77,31 @@ fn document() -> Value {
     document
 }
 
+/// The document with the URL of the API that serves it. Without one it is the URL's parent, as OpenAPI has it.
+pub fn of_server(url: Option<&str>) -> Value {
+    let mut document = DOCUMENT.clone();
+    if let Some(url) = url {
+        document["servers"] = json!([{ "url": url, "description": "The stack's output BackendUrl." }]);
+    }
+    document
+}
+
+/// The same operation with the id in the query, where it can be any.
+fn by_query(operation: &Value) -> Value {
+    let mut operation = operation.clone();
+    operation["operationId"] =
+        format!("{}ByQuery", operation["operationId"].as_str().unwrap_or_default()).into();
+    operation["summary"] = format!("{}, by query", operation["summary"].as_str().unwrap_or_default()).into();
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+        if parameter["in"] == "path" {
+            parameter["in"] = "query".into();
+            parameter["description"] = "The vendor's id. Opaque: it is compared byte for byte.".into();
+            parameter["schema"].as_object_mut().map(|schema| schema.remove("pattern"));
+        }
+    }
+    operation
+}
+
 /// Adds to an operation what every one has.
 fn complete(operation: &mut Value) {
     let tag =
@@ -78,7 +109,8 @@ fn complete(operation: &mut Value) {
     let cache = json!({ "description": "Whether it may be kept.", "schema": { "type": "string" } });
     let has =
         |test: fn(&Value) -> bool| operation["parameters"].as_array().is_some_and(|all| all.iter().any(test));
-    let (has_id, has_body) = (has(|one| one["in"] == "path"), has(|one| one["name"] == "body"));
+    let (has_id, has_body) = (has(|one| one["name"] == ID), has(|one| one["name"] == "body"));
+    let is_in_path = has(|one| one["in"] == "path");
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let known = json!({
         "name": "If-None-Match", "in": "header", "required": false, "schema": { "type": "string" },
@@ -112,6 +144,13 @@ fn complete(operation: &mut Value) {
     }
     if has_id {
         responses["404"] = problem(&[Refusal::NotFound], "Nothing is known, or can be, under this id.");
+    }
+    if is_in_path {
+        responses["404"]["description"] =
+            "Nothing is known, or can be, under this id. Code: `not_found`. Or, as plain JSON, the gateway's own word: an id \
+            with a slash has led nowhere."
+                .into();
+        responses["404"]["content"]["application/json"] = message("")["content"]["application/json"].clone();
     }
     responses["422"] = problem(&[Refusal::TooLarge], "There is more than an answer can carry.");
     responses["429"] = message("Too many requests.");
@@ -172,27 +211,37 @@ mod tests {
 
     use super::*;
     use crate::known;
-    use crate::operation::Operation;
+    use crate::operation::USER;
 
     #[test]
     fn it_has_exactly_the_operations_and_parameters_that_there_are() {
         let paths = DOCUMENT["paths"].as_object().unwrap();
         let written: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
-        assert_eq!(written, Operation::ALL.iter().map(|operation| operation.path()).collect());
-        for operation in Operation::ALL {
-            let path = &paths[operation.path()];
+        let of_each =
+            |operation: &Operation| operation.paths().map(|path| (*operation, path)).collect::<Vec<_>>();
+        let forms: Vec<(Operation, &str)> = Operation::ALL.iter().flat_map(of_each).collect();
+        assert_eq!(written, forms.iter().map(|(_, path)| *path).collect());
+        for (operation, path) in &forms {
+            let (is_by_query, name) = (Some(*path) == operation.by_query(), path);
+            let path = &paths[*path];
             assert_eq!(path.as_object().unwrap().keys().collect::<Vec<_>>(), ["get"], "{path}");
             let parameters = path["get"]["parameters"].as_array().unwrap();
             let of = |place: &str| -> BTreeSet<&str> {
                 let of = parameters.iter().filter(|one| one["in"] == place);
                 of.map(|one| one["name"].as_str().unwrap()).collect()
             };
-            assert_eq!(of("query"), known(*operation).iter().copied().collect(), "{}", operation.path());
-            assert_eq!(of("path"), operation.path().contains('{').then_some("id").into_iter().collect());
+            assert_eq!(of("query"), known(*operation, is_by_query).iter().copied().collect(), "{name}");
+            assert_eq!(of("path"), name.contains('{').then_some(ID).into_iter().collect());
         }
         let ids: BTreeSet<_> =
             paths.values().map(|path| path["get"]["operationId"].as_str().unwrap()).collect();
-        assert_eq!(ids.len(), Operation::ALL.len());
+        assert_eq!(ids.len(), forms.len());
+    }
+
+    #[test]
+    fn it_names_its_server() {
+        assert_eq!(of_server(Some("https://x.invalid"))["servers"][0]["url"], "https://x.invalid");
+        assert_eq!(of_server(None), *DOCUMENT);
     }
 
     #[test]
@@ -207,9 +256,12 @@ mod tests {
             (&limit["minimum"], &limit["default"]),
             (&json!(1), &json!(crate::parameters::LIMIT_DEFAULT))
         );
-        assert_eq!(parameter("/v1/users/{id}", "id")["maxLength"], shared::id::MAX_ID_BYTES);
+        for (path, name) in [("/v1/users/{id}", ID), ("/v1/users", ID), ("/v1/timeline", USER)] {
+            assert_eq!(parameter(path, name)["maxLength"], shared::id::MAX_ID_BYTES, "{path}");
+            assert_eq!(parameter(path, name)["pattern"].is_string(), path.contains('{'), "{path}");
+        }
         let sources = ["webhook", "reconcile", "callback"];
-        assert_eq!(parameter("/v1/users/{id}/events", "source")["enum"], json!(sources));
+        assert_eq!(parameter("/v1/timeline", "source")["enum"], json!(sources));
         assert_eq!(parameter("/v1/events", "from")["format"], "date-time");
         assert_eq!(parameter("/v1/quarantine", "day")["format"], "date");
     }

@@ -44,6 +44,11 @@ impl<'a> Parameters<'a> {
         self.0.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_ref())
     }
 
+    /// The id, which this parameter carries.
+    pub fn id(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.get(name).ok_or(Refusal::IdMissing(name))
+    }
+
     /// `limit`.
     pub fn limit(&self) -> Result<usize, Refusal> {
         let Some(text) = self.get("limit") else { return Ok(LIMIT_DEFAULT) };

@@ -3,6 +3,7 @@
 use shared::id::MAX_ID_BYTES;
 use shared::problem::Problem;
 
+use crate::operation::ID;
 use crate::parameters::{LIMIT_DEFAULT, LIMIT_MAX};
 
 /// The most bytes that an answer may have when Lambda hands it over: its limit is 6 MB (AWS Lambda, "quotas"),
@@ -21,8 +22,12 @@ pub enum Refusal {
     NotGet,
     /// What stands in path or query is no UTF-8, percent-encoded.
     NotUtf8,
-    /// An id that is too long.
+    /// An id that is empty or too long.
     Id,
+    /// An id that a path cannot carry.
+    IdInPath,
+    /// The query has no id; under which name it should be there.
+    IdMissing(&'static str),
     /// A parameter that this operation has not; these it has.
     UnknownParameter(&'static [&'static str]),
     /// A parameter stands there twice.
@@ -58,6 +63,8 @@ impl Refusal {
         Self::NotGet,
         Self::NotUtf8,
         Self::Id,
+        Self::IdInPath,
+        Self::IdMissing(ID),
         Self::UnknownParameter(&[]),
         Self::Repeated,
         Self::Limit,
@@ -78,6 +85,8 @@ impl Refusal {
         match self {
             Self::NotUtf8
             | Self::Id
+            | Self::IdInPath
+            | Self::IdMissing(_)
             | Self::UnknownParameter(_)
             | Self::Repeated
             | Self::Limit
@@ -102,6 +111,8 @@ impl Refusal {
             Self::NotGet => "method_not_allowed",
             Self::NotUtf8 => "bad_encoding",
             Self::Id => "bad_id",
+            Self::IdInPath => "id_in_path",
+            Self::IdMissing(_) => "missing_id",
             Self::UnknownParameter(_) => "unknown_parameter",
             Self::Repeated => "repeated_parameter",
             Self::Limit => "bad_limit",
@@ -123,7 +134,11 @@ impl Refusal {
             Self::NoRoute => "There is no such path. GET /v1/openapi.json says which there are.",
             Self::NotGet => "This path takes GET alone.",
             Self::NotUtf8 => "Path and query must be UTF-8, percent-encoded.",
-            Self::Id => return format!("An id has at most {MAX_ID_BYTES} characters."),
+            Self::Id => return format!("An id has 1 to {MAX_ID_BYTES} characters."),
+            Self::IdInPath => {
+                "A path cannot carry an id with a slash or a percent sign. Give it in the query, such as /v1/users?id=a%2Fb."
+            }
+            Self::IdMissing(name) => return format!("The query must have the parameter {name}."),
             Self::UnknownParameter([]) => "This path takes no parameters.",
             Self::UnknownParameter(known) => {
                 return format!("A parameter is not known here. Known are: {}.", known.join(", "));

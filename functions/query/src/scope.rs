@@ -3,7 +3,7 @@
 //! The gateway decides who may ask at all: by IAM, or by a JWT with a scope (the stack's parameter `JwtReadScope`). A
 //! route's scopes cannot depend on its query, so that the one for bodies (`JwtBodiesScope`) is looked for here, in what
 //! the gateway's authorizer has checked. Who comes by IAM may read bodies: there a policy is what says who may call
-//! `GET /v1/events/*`.
+//! `GET /v1/events/*` and `GET /v1/event`.
 
 use std::collections::BTreeMap;
 

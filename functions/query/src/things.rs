@@ -19,8 +19,9 @@ use crate::refusal::Refusal;
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "the document's form of what `Operation::find` finds")]
 pub(crate) struct Id {
-    /// The vendor's id, percent-encoded. Opaque: it is compared byte for byte.
-    #[param(min_length = 1, max_length = 256)]
+    /// The vendor's id, percent-encoded. Opaque: it is compared byte for byte. One with a slash, a percent sign, a
+    /// question mark or a number sign must be given in the query instead: API Gateway decodes a path before it reads it.
+    #[param(min_length = 1, max_length = 256, pattern = "^[^/%?#]+$")]
     id: String,
 }
 
@@ -94,7 +95,7 @@ pub async fn user(table: &Table, id: &str) -> Result<UserView, Refusal> {
     responses((status = 200, description = "The account, of each user that has it.", body = Accounts)))]
 pub async fn account(table: &Table, id: &str) -> Result<Accounts, Refusal> {
     let subject = Subject::Account(checked(id, AccountId::new)?);
-    let accounts = of_users(table, &subject, |user| user.accounts).await?;
+    let accounts = of_users(table, &subject, |user| user.accounts, |one| one.account.as_str() == id).await?;
     Ok(Accounts { accounts })
 }
 
@@ -105,7 +106,7 @@ pub async fn account(table: &Table, id: &str) -> Result<Accounts, Refusal> {
     responses((status = 200, description = "The archive, of each user that has it.", body = Archives)))]
 pub async fn archive(table: &Table, id: &str) -> Result<Archives, Refusal> {
     let subject = Subject::Archive(checked(id, ArchiveId::new)?);
-    let archives = of_users(table, &subject, |user| user.archives).await?;
+    let archives = of_users(table, &subject, |user| user.archives, |one| one.archive.as_str() == id).await?;
     Ok(Archives { archives })
 }
 
@@ -116,7 +117,7 @@ pub async fn archive(table: &Table, id: &str) -> Result<Archives, Refusal> {
     responses((status = 200, description = "The invite, of each user that has it.", body = Invites)))]
 pub async fn invite(table: &Table, id: &str) -> Result<Invites, Refusal> {
     let subject = Subject::Invite(checked(id, InviteId::new)?);
-    let invites = of_users(table, &subject, |user| user.invites).await?;
+    let invites = of_users(table, &subject, |user| user.invites, |one| one.invite.as_str() == id).await?;
     Ok(Invites { invites })
 }
 
@@ -180,17 +181,18 @@ async fn of_users<T>(
     table: &Table,
     subject: &Subject,
     theirs: impl Fn(UserView) -> Vec<T>,
+    is_asked: impl Fn(&T) -> bool,
 ) -> Result<Vec<T>, Refusal> {
     let view = StateView::from(&table.state_with_claims(subject).await?);
-    let all: Vec<T> = view.users.into_values().flat_map(theirs).collect();
+    let all: Vec<T> = view.users.into_values().flat_map(theirs).filter(is_asked).collect();
     if all.is_empty() { Err(Refusal::NotFound) } else { Ok(all) }
 }
 
 /// An id that can be one. The document counts characters: where these are few enough but the bytes are not, it is an
 /// id under which there can be nothing.
 pub(crate) fn checked<T>(id: &str, new: impl Fn(String) -> Result<T, IdLength>) -> Result<T, Refusal> {
-    let of_bytes = |_| if id.chars().count() > MAX_ID_BYTES { Refusal::Id } else { Refusal::NotFound };
-    new(id.to_owned()).map_err(of_bytes)
+    let can_be = (1..=MAX_ID_BYTES).contains(&id.chars().count());
+    new(id.to_owned()).map_err(|_| if can_be { Refusal::NotFound } else { Refusal::Id })
 }
 
 #[cfg(test)]
@@ -201,6 +203,7 @@ mod tests {
     fn ids_have_their_length() {
         let check = |id: &str| checked(id, UserId::new).map(|id| id.to_string());
         assert_eq!(check("u-1"), Ok("u-1".to_owned()));
+        assert_eq!(check(""), Err(Refusal::Id));
         assert_eq!(check(&"x".repeat(257)), Err(Refusal::Id));
         assert_eq!(check(&"é".repeat(256)), Err(Refusal::NotFound), "512 bytes");
     }

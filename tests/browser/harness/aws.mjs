@@ -35,7 +35,7 @@ export class Cloud {
     const ids = [];
     let after = '';
     for (;;) {
-      const { status, text } = await this.call('execute-api', 'GET', `${this.outputs.BackendUrl}/v1/users/${user}/events?limit=100&source=webhook${after}`);
+      const { status, text } = await this.call('execute-api', 'GET', `${this.outputs.BackendUrl}/v1/timeline?user=${user}&limit=100&source=webhook${after}`);
       // Of a user of whom nothing has come, nothing is known.
       if (status === 404) return ids;
       if (status !== 200) throw new Error(`the read API says ${status}: ${text}`);

@@ -1,6 +1,7 @@
 //! The read API on the deployed template, without Smile's API: a system asks with a request signed as every AWS
 //! request is (SigV4), and is told what webhooks have brought.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::{Deployed, ask, until};
@@ -75,7 +76,7 @@ async fn a_system_is_told_what_webhooks_have_brought() {
         assert_eq!(deployed.send(body.as_bytes()).await.0, 200);
     }
     let all = until("all events of the user", async || {
-        let (status, _, page) = system.get("/v1/users/u-1/events?limit=10").await;
+        let (status, _, page) = system.get("/v1/timeline?user=u-1&limit=10").await;
         assert_eq!(status, 200, "{page}");
         (ids(&page).len() == bodies.len()).then_some(page)
     })
@@ -84,6 +85,7 @@ async fn a_system_is_told_what_webhooks_have_brought() {
         assert!(ids(&all).contains(id), "{all}");
     }
     what_is_known_is_told(&system, &bodies).await;
+    an_id_is_never_taken_for_another(&system).await;
     nobody_is_told_without_credentials(&system).await;
     each_statement_is_needed(&system).await;
     deployed.stop().await;
@@ -126,11 +128,43 @@ async fn what_is_known_is_told(system: &System<'_>, bodies: &[(&str, String)]) {
     // The document that is served names every path that is.
     let (status, _, document) = system.get("/v1/openapi.json").await;
     assert_eq!(status, 200);
-    for operation in query::operation::Operation::ALL {
-        assert!(document["paths"][operation.path()]["get"].is_object(), "{operation:?}");
+    for path in query::operation::Operation::ALL.iter().flat_map(|operation| operation.paths()) {
+        assert!(document["paths"][path]["get"].is_object(), "{path}");
     }
+    assert_eq!(document["servers"][0]["url"], system.url(""), "{}", document["servers"]);
     assert_eq!(system.problem("/v1/users/nobody").await, (404, json!("not_found")));
     assert_eq!(system.problem("/v1/events?limit=0").await, (400, json!("bad_limit")));
+}
+
+/// Through the gateway, which decodes a path before it chooses the route.
+async fn an_id_is_never_taken_for_another(system: &System<'_>) {
+    let odd = ["u-1/events", "a/b", "100%", "100%25", "u+1 &?#ü"];
+    for id in odd {
+        let body = json!({ "id": format!("et-{id}"), "version": 1, "type": "USER_CREATED",
+            "createdAt": "2026-03-01T10:00:00Z", "data": { "userId": id } });
+        assert_eq!(system.deployed.send(body.to_string().as_bytes()).await.0, 200);
+    }
+    for id in odd {
+        let encoded = utf8_percent_encode(id, NON_ALPHANUMERIC);
+        let user = until("the user", async || {
+            let (status, _, user) = system.get(&format!("/v1/users?id={encoded}")).await;
+            (status == 200).then_some(user)
+        })
+        .await;
+        assert_eq!(user["user"], id);
+        let (_, _, page) = system.get(&format!("/v1/timeline?user={encoded}")).await;
+        assert_eq!((&page["user"], ids(&page)), (&json!(id), vec![format!("et-{id}").as_str()]));
+        let of_event = utf8_percent_encode(ids(&page)[0], NON_ALPHANUMERIC).to_string();
+        let (_, _, event) = system.get(&format!("/v1/event?id={of_event}&body=true")).await;
+        assert_eq!(event["body"]["data"]["userId"], id);
+        // In the path: this very user, or none.
+        let (status, _, answer) = system.get(&format!("/v1/users/{encoded}")).await;
+        assert!(
+            status == 200 && answer["user"] == id || matches!(status, 400 | 404),
+            "{id}: {status} {answer}"
+        );
+        assert!(id != "u-1/events" || status == 404, "{answer}");
+    }
 }
 
 async fn nobody_is_told_without_credentials(system: &System<'_>) {
@@ -151,9 +185,9 @@ async fn nobody_is_told_without_credentials(system: &System<'_>) {
 /// The role's statements, taken away one by one: what needs one is unavailable, and the rest is still told.
 async fn each_statement_is_needed(system: &System<'_>) {
     let in_table = ["/v1/users/u-1", "/v1/events/et-1", "/v1/quarantine"];
-    let by_index = ["/v1/users/u-1/events", "/v1/events", "/v1/accounts/a-1"];
+    let by_index = ["/v1/timeline?user=u-1", "/v1/events", "/v1/accounts/a-1"];
     for (statement, lost, left) in [
-        ("Table", &in_table[..], &["/v1/users/u-1/events", "/v1/events"][..]),
+        ("Table", &in_table[..], &["/v1/timeline?user=u-1", "/v1/events"][..]),
         ("Index", &by_index[..], &in_table[..]),
     ] {
         system.deployed.update(Some(("QueryRole", statement)), &[]).await;

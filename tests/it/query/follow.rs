@@ -96,11 +96,11 @@ async fn a_reader_misses_nothing_whatever_comes_late() {
     let (query, done) = (Arc::new(Query::new(api.receiver.table.clone())), Arc::new(AtomicBool::new(false)));
     let from = "from=2026-03-01T23:58:00Z";
     let readers: Vec<_> = [
-        ("/v1/users/u-1/events?limit=200".to_owned(), 0),
-        ("/v1/users/u-1/events?limit=7".to_owned(), 0),
-        ("/v1/users/u-1/events?limit=3&type=INVITE_INVITED".to_owned(), 40),
-        ("/v1/users/u-1/events?limit=5&source=webhook".to_owned(), 700),
-        ("/v1/users/u-1/events?limit=4&source=callback".to_owned(), 100),
+        ("/v1/timeline?user=u-1&limit=200".to_owned(), 0),
+        ("/v1/timeline?user=u-1&limit=7".to_owned(), 0),
+        ("/v1/timeline?user=u-1&limit=3&type=INVITE_INVITED".to_owned(), 40),
+        ("/v1/timeline?user=u-1&limit=5&source=webhook".to_owned(), 700),
+        ("/v1/timeline?user=u-1&limit=4&source=callback".to_owned(), 100),
         (format!("/v1/events?{from}&limit=200"), 0),
         (format!("/v1/events?{from}&limit=11"), 0),
         (format!("/v1/events?{from}&limit=2&type=INVITE_INVITED"), 250),
@@ -187,7 +187,7 @@ async fn a_reader_that_has_everything_is_answered_the_same_and_reads_little() {
             "createdAt": "2026-03-01T10:00:00Z", "data": { "userId": "u-1" } });
         api.receiver.deliver(body.to_string().as_bytes()).await;
     }
-    for url in ["/v1/users/u-1/events?limit=200", "/v1/events?from=2026-03-01T00:00:00Z&limit=200"] {
+    for url in ["/v1/timeline?user=u-1&limit=200", "/v1/events?from=2026-03-01T00:00:00Z&limit=200"] {
         let page = api.found(url).await;
         assert_eq!((page["events"].as_array().unwrap().len(), &page["more"]), (20, &json!(false)));
         // Nothing is settled yet: it leads back to where it began.
@@ -209,14 +209,14 @@ async fn a_reader_that_has_everything_is_answered_the_same_and_reads_little() {
 async fn pages_are_the_list_whatever_their_size_and_filter() {
     let (mut api, ids, _) = super::seeded().await;
     api.receiver.now += SignedDuration::from_secs(90);
-    let user = format!("/v1/users/{}/events", ids.user);
+    let user = format!("/v1/timeline?user={}", ids.user);
     let settled = api.receiver.now - SETTLED_AFTER;
     let all = format!("/v1/events?from=2026-02-28T00:00:00Z&to={settled}");
     for list in [
-        format!("{user}?"),
-        format!("{user}?source=callback"),
-        format!("{user}?type=TASK_FINISHED&source=webhook"),
-        format!("{user}?type=NEW_OF_TOMORROW"),
+        user.clone(),
+        format!("{user}&source=callback"),
+        format!("{user}&type=TASK_FINISHED&source=webhook"),
+        format!("{user}&type=NEW_OF_TOMORROW"),
         all.clone(),
         format!("{all}&type=TASK_FINISHED"),
     ] {

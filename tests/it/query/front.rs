@@ -20,14 +20,14 @@ use super::{Caller, answered};
 /// The token that the front lets in.
 pub(super) const TOKEN: &str = "of-these-tests";
 
-/// How often which path was answered with which status.
+/// How often which of the API's paths was answered with which status.
 pub(super) type Tally = BTreeMap<(&'static str, u16), usize>;
 
-/// A request as the gateway hands it over. The path is as it stands in a URL.
+/// A request as the gateway hands it over; what has no route as a function URL does. The path is as it stands in a URL.
 pub(super) fn event(method: &str, url: &str, headers: &Value, caller: Caller) -> Value {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let (route, raw_path) = match route(method, path) {
-        Some((route, decoded)) => (route, decoded),
+        Some((route, decoded)) => (format!("{method} {route}"), decoded),
         None => ("$default".to_owned(), path.to_owned()),
     };
     let authorizer = match caller {
@@ -52,27 +52,31 @@ pub(super) fn event(method: &str, url: &str, headers: &Value, caller: Caller) ->
     })
 }
 
-/// The route of a path, and the path decoded, as HTTP APIs hand it over.
-fn route(method: &str, path: &str) -> Option<(String, String)> {
+/// The route of a path, and the path decoded: an HTTP API decodes first, and chooses the route then.
+pub(super) fn route(method: &str, path: &str) -> Option<(&'static str, String)> {
+    let path = decoded(path)?;
     let segments: Vec<&str> = path.split('/').collect();
-    let fits = |operation: &&Operation| {
-        let template: Vec<&str> = operation.path().split('/').collect();
+    let fits = |route: &&str| {
+        let template: Vec<&str> = route.split('/').collect();
         let mut pairs = template.iter().zip(&segments);
         template.len() == segments.len()
             && pairs.all(|(template, segment)| {
                 template == segment || (template.starts_with('{') && !segment.is_empty())
             })
     };
-    let operation = Operation::ALL.iter().find(fits).filter(|_| method == "GET")?;
-    Some((format!("GET {}", operation.path()), decoded(path)?))
+    let mut routes = Operation::ALL.iter().flat_map(|operation| operation.paths());
+    let route = routes.find(fits).filter(|_| method == "GET")?;
+    Some((route, path))
 }
 
+/// A path decoded as HTTP APIs do it: `%25` stays.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         rest = after;
         match (first, after) {
+            (b'%', [b'2', b'5', ..]) => bytes.push(b'%'),
             (b'%', [high, low, after @ ..]) => {
                 let digit = |digit: &u8| char::from(*digit).to_digit(16);
                 bytes.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
@@ -111,13 +115,18 @@ async fn handle(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let _ = body.collect().await;
-    let of = Operation::find(None, head.uri.path()).map_or("", |(operation, _)| operation.path());
+    let of = route("GET", head.uri.path()).map_or("", |(route, _)| route);
     let count = |status: u16| *tally.lock().unwrap().entry((of, status)).or_default() += 1;
     let header = |name: &str| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
     if head.method == Method::GET && header("authorization").as_deref() != Some(&format!("Bearer {TOKEN}")) {
         count(401);
         let refused = Response::builder().status(401).header("content-type", "application/json");
         return Ok(refused.body(Full::from(json!({ "message": "Unauthorized" }).to_string())).unwrap());
+    }
+    if head.method == Method::GET && of.is_empty() {
+        count(404);
+        let nothing = Response::builder().status(404).header("content-type", "application/json");
+        return Ok(nothing.body(Full::from(json!({ "message": "Not Found" }).to_string())).unwrap());
     }
     // A header that is no text does not get through a gateway.
     let headers = header("if-none-match").map_or(json!({}), |tag| json!({ "if-none-match": tag }));

@@ -52,12 +52,21 @@ fn check(operation: Operation, status: u16, media_type: &str, body: &Value) {
 async fn every_answer_is_what_the_document_says_and_nothing_besides() {
     let (api, ids, events) = seeded().await;
     let mut seen = BTreeSet::new();
+    let by_query =
+        |operation: Operation, id: &str| (operation, format!("{}?id={id}", operation.by_query().unwrap()));
     let mut found = vec![
+        by_query(Operation::User, &ids.user),
+        by_query(Operation::Account, &ids.account),
+        by_query(Operation::Archive, &ids.archive),
+        by_query(Operation::Invite, &ids.invite),
+        by_query(Operation::Record, &ids.record),
+        by_query(Operation::Verification, &ids.verification),
+        by_query(Operation::Event, events[0]["id"].as_str().unwrap()),
         (Operation::OpenApi, "/v1/openapi.json".to_owned()),
         (Operation::User, format!("/v1/users/{}", ids.user)),
-        (Operation::UserEvents, format!("/v1/users/{}/events?limit=200", ids.user)),
-        (Operation::UserEvents, format!("/v1/users/{}/events?limit=1", ids.user)),
-        (Operation::UserEvents, "/v1/users/nobody/events".to_owned()),
+        (Operation::UserEvents, format!("/v1/timeline?user={}&limit=200", ids.user)),
+        (Operation::UserEvents, format!("/v1/timeline?user={}&limit=1", ids.user)),
+        (Operation::UserEvents, "/v1/timeline?user=nobody".to_owned()),
         (Operation::Account, format!("/v1/accounts/{}", ids.account)),
         (Operation::Archive, format!("/v1/archives/{}", ids.archive)),
         (Operation::Invite, format!("/v1/invites/{}", ids.invite)),
@@ -80,7 +89,7 @@ async fn every_answer_is_what_the_document_says_and_nothing_besides() {
     assert_eq!(seen, Operation::ALL.iter().map(|operation| operation.path()).collect());
     for (operation, url, status) in [
         (Operation::User, "/v1/users/nobody", 404),
-        (Operation::UserEvents, "/v1/users/u/events?limit=0", 400),
+        (Operation::UserEvents, "/v1/timeline?user=u&limit=0", 400),
         (Operation::Events, "/v1/events?x=1", 400),
     ] {
         let answered = api.get(url).await;

@@ -265,6 +265,7 @@ fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("SMILE_CREDENTIALS_SECRET_ARN", stack.smile_credentials_arn.clone()),
         ("SMILE_SESSION_SECRET_ARN", output("SessionSecretArn")),
         ("CALLBACK_QUEUE_URL", output("CallbackQueueUrl")),
+        ("BACKEND_URL", output("BackendUrl")),
         ("CALLBACK_URL", output("CallbackUrl")),
         ("SCRIPT_URL", output("ScriptUrl")),
         ("LIVE_URL", output("LiveUrl")),

@@ -61,9 +61,10 @@ impl ReadApi {
     }
 
     /// What is known of a user now. That there is no such user is an error, too: state is there before its event, and
-    /// stays when it has been erased, so this asks the wrong receiver, or state could not be made of the event.
+    /// stays when it has been erased, so this asks the wrong receiver, or state could not be made of the event. The id
+    /// goes in the query: a path cannot carry every id.
     pub(crate) async fn user(&self, id: &str) -> anyhow::Result<User> {
-        let url = format!("{}/v1/users/{}", self.url, utf8_percent_encode(id, RESERVED));
+        let url = format!("{}/v1/users?id={}", self.url, utf8_percent_encode(id, RESERVED));
         let request = self.signed(&url).await.context("the request cannot be signed")?;
         let ask = move || -> anyhow::Result<_> {
             let config =
