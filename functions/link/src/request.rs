@@ -299,7 +299,7 @@ mod tests {
         ] {
             assert_eq!(refresh(path, route_key), Ok(Asked::Refresh(user(id))), "{path}");
         }
-        let wrong_of = |path, route_key| match refresh(path, route_key) {
+        let wrong_of = |path: &str, route_key: &str| match request(path, route_key, "").asked() {
             Err(Refusal::BadRequest(wrong)) => serde_json::to_value(wrong).unwrap(),
             other => panic!("{other:?}"),
         };
