@@ -14,7 +14,7 @@ use shared::table::{AuditKey, Audited, Begun, Progress, Standing, Table};
 
 use crate::clock;
 use crate::operator::{Deployed, OperatorArgs};
-use crate::ui::{plain, say, write_json};
+use crate::ui::{many, plain, say, write_json};
 
 /// List what operators did: who, when, what, with how many
 #[derive(Debug, clap::Args)]
@@ -69,7 +69,7 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         }
     }
     if !args.json {
-        say(&format!("{count} acts"));
+        say(&many(count, "act"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -240,10 +240,7 @@ impl Act {
         let progress = Progress { done, left, standing, detail: detail.as_deref() };
         let written = self.table.note_act(&self.key, progress, clock::now()).await;
         let unwritten = written.err().map(|fault| {
-            format!(
-                "{done} were done, but smile audit will show it as begun: {:#}",
-                anyhow::Error::from(fault)
-            )
+            format!("{done} done, but smile audit will show it as begun: {:#}", anyhow::Error::from(fault))
         });
         match (result, unwritten) {
             (Ok(became), unwritten) => Ok(Ended { became, unwritten }),

@@ -17,7 +17,7 @@ use crate::again::Queues;
 use crate::audit::{Auditor, Outcome, Via};
 use crate::cli::Usage;
 use crate::operator::OperatorArgs;
-use crate::ui::{plain, say};
+use crate::ui::{are, plain, say};
 
 /// After a restore: send what the old table alone has to the queue again
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         None => result.map(|()| true)?,
     };
     let Tally { there, sent, left } = tally;
-    say(&format!("{there} are there, {sent} {}, {left} left", sent_word(args.dry_run)));
+    say(&format!("{there} {} there, {sent} {}, {left} left", are(there), sent_word(args.dry_run)));
     Ok(if left == 0 && is_written { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

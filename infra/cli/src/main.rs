@@ -1,10 +1,11 @@
 //! Reads the command line, runs the command, and turns its outcome into an exit code.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser;
 use smile_cli::cli::{Cli, Usage};
+use smile_cli::ui::{plain_lines, say};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -13,7 +14,7 @@ async fn main() -> ExitCode {
         // Whoever reads our output has heard enough: `smile send --list | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "smile: {error:#}");
+            say(&plain_lines(&format!("smile: {error:#}")));
             if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

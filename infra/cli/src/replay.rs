@@ -17,7 +17,7 @@ use crate::clock::Moment;
 use crate::confirm::Yes;
 use crate::interrupt::{Interrupt, heeding};
 use crate::operator::{Deployed, OperatorArgs};
-use crate::ui::{Progress, plain, quoted, say, table, write_json};
+use crate::ui::{Progress, many, plain, quoted, say, table, write_json};
 use crate::walk::{Step, Walk};
 
 /// Send every event that was stored in a span of time once more
@@ -346,8 +346,12 @@ pub async fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let question =
-        format!("Send {meant} events to the {} of {} once more?", span.into.word(), deployed.told());
+    let question = format!(
+        "Send {} to the {} of {} once more?",
+        many(meant, "event"),
+        span.into.word(),
+        deployed.told()
+    );
     if !args.yes.asked(&question, &interrupt).await? {
         return Ok(ExitCode::FAILURE);
     }
@@ -413,7 +417,7 @@ fn tell(counted: &Counted) {
     if !rows.is_empty() {
         say(&table(rows.iter().map(|(name, value)| (name.as_str(), value.clone()))));
     }
-    say(&format!("{} events", counted.total));
+    say(&many(counted.total, "event"));
 }
 
 #[cfg(test)]

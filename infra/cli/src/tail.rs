@@ -11,13 +11,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use console::Style;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use query::follow::SETTLED_AFTER;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shared::event::Subject;
 use shared::id::{AccountId, UserId};
 use shared::job::Source;
-use shared::table::{Fault, Filter, StoredEvent, Table};
+use shared::table::{Fault, Filter, Partition, StoredEvent, Table};
+use tokio::task::JoinSet;
 
 use crate::clock::Moment;
 use crate::operator::OperatorArgs;
@@ -44,6 +45,9 @@ pub struct Args {
     /// Begin with what was stored at this time, such as 10m ago [default: now]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
+    /// Begin with the last N events that were stored, of a month at most
+    #[arg(long, value_name = "N", conflicts_with = "since", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    last: Option<u16>,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -54,12 +58,13 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   smile tail
+  smile tail --last 50
   smile tail --type TASK_FINISHED --type ACCOUNT_FAILED --since 10m
   smile tail --user u-123 --json | jq .id
   smile tail --source callback --stack smile-receiver-production --region ap-southeast-1
 
-One line an event: when it was stored (UTC), source, type, user, account, status and error code. An
-event can show up to half a minute late; each is shown once. Ctrl-C ends it.
+One line an event: when it was stored (UTC), source, type, event id, user, account, status and error
+code. An event can show up to half a minute late; each is shown once. Ctrl-C ends it.
 
 It asks the table every second: 600 small queries a minute (300 read units while little happens),
 120 with --user. Each event that is new is read some 20 times until it is settled.";
@@ -155,16 +160,78 @@ impl Tail {
     }
 
     fn walk(&self, from: Timestamp, now: Timestamp) -> Walk {
-        let kind = match self.watch.types.as_slice() {
-            [one] => Some(one.clone()),
-            _ => None,
-        };
-        let filter = Filter { kind, source: self.watch.source };
+        let filter = self.watch.filter();
         // Clocks differ: the other one may have begun the next day.
         let until = now.saturating_add(SETTLED_AFTER).unwrap_or(now);
         match &self.watch.user {
             Some(user) => Walk::of_user(self.table.clone(), user.clone(), from, until, filter),
             None => Walk::of_days(self.table.clone(), from, until, filter),
+        }
+    }
+}
+
+/// How many days (UTC) [`since_last`] looks back.
+const DAYS_BACK: usize = 31;
+
+/// The most events that one query of [`since_last`] looks at.
+const LOOKS_BACK: u16 = 500;
+
+/// When the first of the last `count` events was stored that are watched for; of fewer, the first that there is. `None`
+/// when there is none within a month.
+pub async fn since_last(
+    table: &Table,
+    watch: &Watch,
+    count: u16,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Fault> {
+    let count = usize::from(count);
+    let filter = watch.filter();
+    let mut found: Vec<Timestamp> = Vec::new();
+    // Clocks differ: the other one may have begun the next day.
+    let newest = now.saturating_add(SETTLED_AFTER).unwrap_or(now);
+    let mut days =
+        TimeZone::UTC.to_datetime(newest).date().series(-jiff::Span::new().days(1)).take(DAYS_BACK);
+    loop {
+        let partitions: Vec<Partition> = match &watch.user {
+            Some(user) => vec![Partition::Timeline(Subject::User(user.clone()))],
+            None => days.next().into_iter().flat_map(Partition::of_day).collect(),
+        };
+        if partitions.is_empty() {
+            break;
+        }
+        let mut reading = JoinSet::new();
+        for partition in partitions {
+            let (table, watch, filter) = (table.clone(), watch.clone(), filter.clone());
+            reading.spawn(async move { last_of(&table, &partition, &watch, &filter, count).await });
+        }
+        while let Some(read) = reading.join_next().await {
+            found.extend(read.map_err(|_| Fault::Retry("reading the last events panicked".to_owned()))??);
+        }
+        if found.len() >= count || watch.user.is_some() {
+            break;
+        }
+    }
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    found.truncate(count);
+    Ok(found.pop())
+}
+
+/// When the last events of a partition were stored, newest first.
+async fn last_of(
+    table: &Table,
+    partition: &Partition,
+    watch: &Watch,
+    filter: &Filter,
+    count: usize,
+) -> Result<Vec<Timestamp>, Fault> {
+    let (mut found, mut before) = (Vec::new(), None);
+    let looks = if watch.is_open() { u16::try_from(count).unwrap_or(LOOKS_BACK) } else { LOOKS_BACK };
+    loop {
+        let stretch = table.stretch_back(partition, before.as_deref(), filter, looks).await?;
+        found.extend(stretch.events.iter().filter(|event| watch.holds(event)).map(|event| event.stored_at));
+        before = stretch.reached;
+        if found.len() >= count || before.is_none() {
+            return Ok(found);
         }
     }
 }
@@ -180,6 +247,20 @@ pub async fn patiently<T>(answer: impl Future<Output = T>, slow: impl FnOnce(&st
 }
 
 impl Watch {
+    /// What the table can leave out by itself.
+    fn filter(&self) -> Filter {
+        let kind = match self.types.as_slice() {
+            [one] => Some(one.clone()),
+            _ => None,
+        };
+        Filter { kind, source: self.source }
+    }
+
+    /// Whether every event is watched for.
+    fn is_open(&self) -> bool {
+        self.types.is_empty() && self.source.is_none() && self.account.is_none()
+    }
+
     fn holds(&self, event: &StoredEvent) -> bool {
         let of_account =
             |account: &AccountId| event.subjects.contains(&Subject::Account(account.clone()).to_string());
@@ -198,7 +279,12 @@ pub async fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let receiver = args.operator.receiver().await?;
     let now = receiver.clock.now();
-    let tail = Tail::new(receiver.table, watch, args.since.map_or(now, |since| since.at(now)));
+    let since = match (args.since, args.last) {
+        (Some(since), _) => since.at(now),
+        (None, Some(last)) => since_last(&receiver.table, &watch, last, now).await?.unwrap_or(now),
+        (None, None) => now,
+    };
+    let tail = Tail::new(receiver.table, watch, since);
     tokio::select! {
         result = follow(tail, &receiver.clock, args.json) => result?,
         pressed = tokio::signal::ctrl_c() => pressed?,
@@ -252,6 +338,7 @@ fn is_closed(out: &impl std::os::fd::AsFd) -> bool {
 
 /// One line an event, in columns. Those of ids grow with what they hold: ids have no fixed length.
 struct Lines {
+    id: usize,
     user: usize,
     account: usize,
 }
@@ -265,7 +352,7 @@ const ID_WIDTH_MAX: usize = 40;
 
 impl Lines {
     fn new() -> Self {
-        Self { user: 1, account: 1 }
+        Self { id: 1, user: 1, account: 1 }
     }
 
     fn line(&mut self, event: &StoredEvent) -> String {
@@ -275,7 +362,9 @@ impl Lines {
             told(facts.user.as_ref().map(UserId::as_str)),
             told(facts.account.as_ref().map(AccountId::as_str)),
         );
+        let id = plain(&event.id);
         let grown = |width: usize, id: &str| width.max(id.chars().count()).min(ID_WIDTH_MAX);
+        self.id = grown(self.id, &id);
         self.user = grown(self.user, &user);
         self.account = grown(self.account, &account);
         let words = [
@@ -289,6 +378,7 @@ impl Lines {
             Style::new().dim().apply_to(format!("{:.3}", event.stored_at)).to_string(),
             of_source(&event.source).apply_to(format!("{:<SOURCE_WIDTH$}", plain(&event.source))).to_string(),
             Style::new().bold().apply_to(format!("{:<TYPE_WIDTH$}", plain(&event.kind))).to_string(),
+            format!("{id:<width$}", width = self.id),
             format!("{user:<width$}", width = self.user),
             format!("{account:<width$}", width = self.account),
             of_words.apply_to(words.join(" ")).to_string(),
@@ -315,17 +405,18 @@ mod tests {
     fn a_line_is_aligned_and_steers_no_terminal() {
         console::set_colors_enabled(false);
         let event: StoredEvent = serde_json::from_value(json!({
-            "id": "et-1", "type": "TASK_FINISHED", "source": "webhook", "hash": "00", "bytes": 1,
+            "id": "et-1\u{7}", "type": "TASK_FINISHED", "source": "webhook", "hash": "00", "bytes": 1,
             "received_at": "2026-03-01T10:00:01Z", "stored_at": "2026-03-01T10:00:02.5Z",
             "facts": { "user": "u-1\u{1b}[2J", "account": "a-1", "status": "FAILED", "error_code": "MFA_TIMEOUT" },
         }))
         .unwrap();
         let mut lines = Lines::new();
-        let expected = "2026-03-01T10:00:02.500Z  webhook    TASK_FINISHED               u-1\\u{1b}[2J  a-1  FAILED \
+        let expected = "2026-03-01T10:00:02.500Z  webhook    TASK_FINISHED               et-1\\u{7}  u-1\\u{1b}[2J  a-1  FAILED \
              MFA_TIMEOUT";
         assert_eq!(lines.line(&event), expected);
         let other = StoredEvent { facts: shared::event::Facts::default(), ..event };
-        let expected = "2026-03-01T10:00:02.500Z  webhook    TASK_FINISHED               -             -";
+        let expected =
+            "2026-03-01T10:00:02.500Z  webhook    TASK_FINISHED               et-1\\u{7}  -             -";
         assert_eq!(lines.line(&other), expected);
     }
 

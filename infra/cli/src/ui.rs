@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use console::{Style, Term};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// How progress is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +105,48 @@ impl Drop for Step {
     }
 }
 
-/// Writes a line to stderr. Nothing can be done when that fails.
+/// Writes lines of this tool's own words to stderr; they may have its colours. What else would steer the terminal stands
+/// there as an escape, whoever forgot [`plain`]. Nothing can be done when the writing fails.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", guarded(line));
+}
+
+/// A text without anything that steers a terminal, but for line ends, tabs and colours.
+fn guarded(text: &str) -> Cow<'_, str> {
+    let is_meant = |c| steers(c) && !matches!(c, '\n' | '\t');
+    if !text.chars().any(is_meant) {
+        return text.into();
+    }
+    let mut guarded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(is_meant) {
+        let (before, after) = rest.split_at(at);
+        guarded.push_str(before);
+        let colour = colour(after);
+        let taken = colour.unwrap_or_else(|| after.chars().next().map_or(0, char::len_utf8));
+        let (steering, after) = after.split_at(taken);
+        guarded.push_str(&if colour.is_some() { steering.into() } else { plain(steering) });
+        rest = after;
+    }
+    guarded.push_str(rest);
+    guarded.into()
+}
+
+/// The length of the colour that a text begins with (ECMA-48, "select graphic rendition").
+fn colour(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    parameters[end..].starts_with('m').then_some(end + 3)
+}
+
+/// A text from outside of several lines, with escapes for what else would steer the operator's terminal.
+pub fn plain_lines(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| steers(c) && !matches!(c, '\n' | '\t'), |c| c.escape_default().to_string())
+}
+
+/// A count with its noun, such as `1 event` and `2 events`.
+pub fn many(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Names and values, one pair a line, the values under each other.
@@ -138,7 +178,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
 
 /// Bytes from outside as a terminal may have them: lines stay lines, and what is no UTF-8 stands there in hex. Escapes
 /// are JSON's: JSON stays JSON, and says the same.
-fn harmless(bytes: &[u8]) -> String {
+pub(crate) fn harmless(bytes: &[u8]) -> String {
     let is_meant = |c| steers(c) && !matches!(c, '\n' | '\t');
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -167,6 +207,36 @@ pub fn write_out(bytes: &[u8]) -> std::io::Result<()> {
     if out.is_terminal() { out.write_all(harmless(bytes).as_bytes()) } else { out.write_all(bytes) }
 }
 
+/// The verb of a count: `is` of one, `are` of none and of several.
+pub fn are(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}
+
+/// A line for stdout: to a terminal without what would steer it, in JSON's escapes.
+pub fn shown(line: &str) -> Cow<'_, str> {
+    if std::io::stdout().is_terminal() { harmless(line.as_bytes()).into() } else { line.into() }
+}
+
+/// A body in an object of JSON: as it was received where it is JSON itself, else as base64.
+#[derive(Debug, Serialize)]
+pub struct Body {
+    body: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
+}
+
+impl Body {
+    /// Wraps the bytes as they were received.
+    pub fn new(bytes: &[u8]) -> serde_json::Result<Self> {
+        if let Ok(json) = serde_json::from_slice::<&RawValue>(bytes) {
+            return Ok(Self { body: json.to_owned(), encoding: None });
+        }
+        // Base64 has no character that JSON would escape.
+        let text = format!("\"{}\"", base64_simd::STANDARD.encode_to_string(bytes));
+        Ok(Self { body: RawValue::from_string(text)?, encoding: Some("base64") })
+    }
+}
+
 /// Writes JSON to stdout, pretty or on one line, as [`write_out`] does.
 pub fn write_json(what: &impl Serialize, is_pretty: bool) -> anyhow::Result<()> {
     let text = if is_pretty { serde_json::to_string_pretty(what)? } else { serde_json::to_string(what)? };
@@ -191,6 +261,111 @@ mod tests {
         assert_eq!(plain("et-1 é"), "et-1 é");
         assert_eq!(plain("\u{1b}[2J\n"), "\\u{1b}[2J\\n");
         assert_eq!(plain("\u{9b}2J \u{202e}1-te"), "\\u{9b}2J \\u{202e}1-te");
+    }
+
+    #[test]
+    fn a_line_of_our_own_keeps_its_colours_and_nothing_else_steers() {
+        let line = "\u{1b}[1;31mred\u{1b}[0m\n\tx\u{1b}[2J\u{1b}]0;t\u{7}\u{9b}2J\u{1b}[\u{1b}\r\u{202e}";
+        let shown =
+            "\u{1b}[1;31mred\u{1b}[0m\n\tx\\u{1b}[2J\\u{1b}]0;t\\u{7}\\u{9b}2J\\u{1b}[\\u{1b}\\r\\u{202e}";
+        assert_eq!(guarded(line), shown);
+        assert_eq!(guarded("plain ✓"), "plain ✓");
+        assert_eq!(plain_lines("a\n\u{1b}[31m"), "a\n\\u{1b}[31m");
+    }
+
+    #[test]
+    fn a_body_in_json_is_as_it_was_received() {
+        let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+        let numbers = r#"{"gross":123456789012345678901234567890.123456789,"amount":-0,"x":1,"x":2,"a":1.0}"#;
+        for body in [numbers, &deep] {
+            let object = serde_json::to_string(&Body::new(body.as_bytes()).unwrap()).unwrap();
+            assert_eq!(object, format!("{{\"body\":{body}}}"));
+        }
+        let object = serde_json::to_string(&Body::new(b"\xff").unwrap()).unwrap();
+        assert_eq!(object, r#"{"body":"/w==","encoding":"base64"}"#);
+    }
+
+    /// A count before a noun in the plural is wrong once: [`many`] knows the singular.
+    #[test]
+    fn no_count_stands_before_a_plural() {
+        // What cannot be one, or is none of several things.
+        const ALLOWED: [&str; 8] = [
+            "(event.deliveries.len() > 1).then(",
+            "held against the vendor's OpenAPI",
+            "1 to {longest} characters",
+            "an id has 1 to",
+            "not answered for {} seconds",
+            "no answer in {} seconds",
+            "received {} times",
+            "came ${event.deliveries.length} times",
+        ];
+        let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut dirs = vec![src.join("src"), src.join("site")];
+        let mut wrong = Vec::new();
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    dirs.push(path);
+                    continue;
+                }
+                let is_read = path.extension().is_some_and(|kind| kind == "rs" || kind == "js");
+                let text = if is_read { std::fs::read_to_string(&path).unwrap() } else { String::new() };
+                let code = text.split("#[cfg(test)]").next().unwrap();
+                let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+                for line in lines.filter(|line| !ALLOWED.iter().any(|allowed| line.contains(allowed))) {
+                    // Only in a text: what follows a placeholder's brace.
+                    let words = line
+                        .split("} ")
+                        .skip(1)
+                        .filter_map(|after| after.split(|c: char| !c.is_ascii_lowercase()).next());
+                    let nouns = [
+                        "events",
+                        "acts",
+                        "letters",
+                        "items",
+                        "records",
+                        "registrations",
+                        "users",
+                        "times",
+                        "entries",
+                        "deliveries",
+                        "values",
+                        "characters",
+                        "lines",
+                        "days",
+                        "seconds",
+                        "minutes",
+                        "hours",
+                        "webhooks",
+                        "callbacks",
+                        "sessions",
+                        "messages",
+                        "secrets",
+                        "pages",
+                        "bodies",
+                        "alarms",
+                        "files",
+                        "tests",
+                        "calls",
+                    ];
+                    // A verb may follow after a word: `{hidden} more are hidden`.
+                    let verb = |after: &str| {
+                        after.split(' ').take(3).any(|word| ["are", "were", "have"].contains(&word))
+                            && !after.contains("there are more")
+                    };
+                    let is_wrong_verb = line.contains('"') && line.split("} ").skip(1).any(verb);
+                    if is_wrong_verb || words.into_iter().any(|word| nouns.contains(&word)) {
+                        wrong.push(format!("{}: {}", path.display(), line.trim()));
+                    }
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_eq!(
+            (many(0, "event"), many(1, "event"), many(2, "event")),
+            ("0 events".into(), "1 event".into(), "2 events".into())
+        );
     }
 
     #[test]

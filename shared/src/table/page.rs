@@ -189,6 +189,27 @@ impl Table {
         Ok(Stretch { events, reached })
     }
 
+    /// Reads back in a partition from its end, or from before the order `before`: what is wanted, newest first. Looks at
+    /// `looks` events at most, in one query.
+    pub async fn stretch_back(
+        &self,
+        partition: &Partition,
+        before: Option<&str>,
+        filter: &Filter,
+        looks: u16,
+    ) -> Result<Stretch, Fault> {
+        let until = before.unwrap_or(AFTER_ALL_TIMES);
+        let query = self.partition(partition, (BEFORE_ALL_TIMES, until), filter);
+        // DynamoDB has no range that leaves out where it ends: one more, which is not given again.
+        let query = query.scan_index_forward(false).limit(i32::from(looks.max(1)) + 1);
+        let answer = query.send().await.map_err(|error| Fault::of("reading a list back", &error))?;
+        let reached = last_of(answer.last_evaluated_key, "order")?;
+        let read: Vec<StoredEvent> =
+            answer.items.unwrap_or_default().into_iter().map(event).collect::<Result<_, _>>()?;
+        let events = read.into_iter().filter(|event| event.order().as_str() < until).collect();
+        Ok(Stretch { events, reached })
+    }
+
     /// The newest event in a partition that is wanted, among its `looks` newest, in one query.
     pub async fn newest(
         &self,

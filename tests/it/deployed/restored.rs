@@ -141,10 +141,10 @@ async fn a_restored_table_takes_over_and_gives_back() {
     assert!(in_table(&restored, "et-between").await.is_none(), "this is what a restore loses");
     // But the old table is there, and what it alone has is sent again.
     let (ok, said) = bring_over(&["--dry-run"]);
-    assert!(ok && said.contains("1 are there, 4 would be sent, 0 left"), "{said}");
+    assert!(ok && said.contains("1 is there, 4 would be sent, 0 left"), "{said}");
     assert!(in_table(&restored, "et-between").await.is_none());
     let (ok, said) = bring_over(&[]);
-    assert!(ok && said.contains("1 are there, 4 sent, 0 left"), "{said}");
+    assert!(ok && said.contains("1 is there, 4 sent, 0 left"), "{said}");
     assert_eq!(stored(&restored, "et-between").await.1.unwrap(), event("et-between"));
     for id in ["et-revoked", "et-late"] {
         assert_eq!(stored(&restored, id).await, stored(&deployed.table, id).await, "as it was there");

@@ -8,7 +8,7 @@ use serde_json::json;
 use shared::id::{AccountId, UserId};
 use shared::job::Source;
 use shared::table::StoredEvent;
-use smile_cli::tail::{Tail, Watch};
+use smile_cli::tail::{Tail, Watch, since_last};
 
 use crate::query::message;
 use crate::receiver::Receiver;
@@ -143,4 +143,54 @@ async fn what_was_there_before_it_began_is_told_only_when_asked_for() {
         assert_eq!(page.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), [id], "page by page");
     }
     assert!(tail.poll_some(now, 1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn it_can_begin_with_the_last_events_however_old_they_are() {
+    let receiver = Receiver::new().await;
+    let mut rng = Rng::with_seed(9);
+    let now: Timestamp = "2026-03-29T00:00:10Z".parse().unwrap();
+    let mut stored: Vec<(Timestamp, Event)> = Vec::new();
+    // Some days with many, others with none; one longer ago than a month.
+    let days = [("2026-02-01", 1), ("2026-03-01", 40), ("2026-03-14", 30), ("2026-03-28", 4)];
+    for (day, count) in days {
+        for _ in 0..count {
+            let day: Timestamp = format!("{day}T00:00:00Z").parse().unwrap();
+            let stored_at = day + SignedDuration::from_millis(rng.i64(0..86_400_000));
+            let number = u32::try_from(stored.len()).unwrap();
+            let event = Event { stored_at, ..Event::random(number, now, &mut rng) };
+            let message = message(&event.body(), Source::Webhook, stored_at);
+            receiver.consumer.process(&message, stored_at).await.unwrap();
+            stored.push((stored_at, event));
+        }
+    }
+    stored.sort_by_key(|(stored_at, _)| *stored_at);
+    let table = &receiver.table;
+    let account = AccountId::new("a-2").unwrap();
+    let watches: [(Watch, fn(&Event) -> bool); 4] = [
+        (Watch::default(), |_| true),
+        (Watch { user: Some(UserId::new("u-1").unwrap()), ..Watch::default() }, |event| event.user == "u-1"),
+        (Watch { account: Some(account), ..Watch::default() }, |event| event.account == "a-2"),
+        (Watch { types: vec!["ACCOUNT_CREATED".to_owned()], ..Watch::default() }, |event| {
+            event.kind == "ACCOUNT_CREATED"
+        }),
+    ];
+    for (watch, wants) in watches {
+        let wanted: Vec<_> = stored.iter().filter(|(_, event)| wants(event)).map(|(at, _)| *at).collect();
+        for count in [1, 3, 5, 17, 50] {
+            let first = wanted[wanted.len().saturating_sub(usize::from(count))];
+            // On a user's timeline a month is no bound.
+            let month: Timestamp = "2026-02-27T00:00:00Z".parse().unwrap();
+            let first = if watch.user.is_some() { first } else { first.max(month) };
+            let since = since_last(table, &watch, count, now).await.unwrap().unwrap();
+            let expected = wanted.iter().find(|at| **at >= first).unwrap();
+            assert_eq!(since, *expected, "{count} of {watch:?}");
+            let mut tail = Tail::new(table.clone(), watch.clone(), since);
+            let told = tail.poll(now).await.unwrap().len();
+            assert_eq!(told, wanted.iter().filter(|at| **at >= since).count());
+            assert!(told <= usize::from(count), "{told}");
+        }
+    }
+    let later: Timestamp = "2027-03-29T00:00:00Z".parse().unwrap();
+    assert_eq!(since_last(table, &Watch::default(), 50, later).await.unwrap(), None);
 }

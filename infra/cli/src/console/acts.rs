@@ -27,6 +27,7 @@ use crate::loopback::{Answer, read};
 use crate::quarantine::{Fate, Released};
 use crate::redrive::{DeadLetters, Look, Moved, Wanted, Which};
 use crate::replay::{self, Span};
+use crate::ui::are;
 use crate::{events, quarantine, redrive};
 
 /// The most keys or ids of one request.
@@ -207,8 +208,9 @@ fn letters(look: Look, wanted: &Wanted) -> Counted {
         look.letters.into_iter().filter_map(|letter| Some((letter.message, letter.stuck?.to_owned())));
     let hidden = (look.hidden > 0).then(|| {
         format!(
-            "{} more are hidden for up to five minutes: somebody looks at them, or was stopped.",
-            look.hidden
+            "{} more {} hidden for up to five minutes: somebody looks at them, or was stopped.",
+            look.hidden,
+            are(look.hidden)
         )
     });
     let more =

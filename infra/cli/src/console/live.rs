@@ -5,21 +5,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use shared::table::Table;
+use shared::table::{Fault, StoredEvent, Table};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::Scene;
 use super::stream::{self, PING, Stream};
-use crate::tail::{INTERVAL, Tail, Watch, patiently};
+use crate::tail::{INTERVAL, Tail, Watch, patiently, since_last};
 
 /// How far back somebody sees who begins to look.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
-/// How many events somebody sees who begins to look.
+/// How many events somebody sees at least who begins to look, however old they are.
+const LAST: u16 = 50;
+
+/// How many events somebody sees at most who begins to look.
 const AT_FIRST: usize = 100;
 
 /// How many messages one reader may be behind, before some are left out.
@@ -120,14 +123,27 @@ pub(super) fn follow(scene: &Arc<Scene>) -> Stream {
     stream
 }
 
+/// What has come; at first the last events.
+async fn poll(tail: &mut Option<Tail>, table: &Table, now: Timestamp) -> Result<Vec<StoredEvent>, Fault> {
+    let tail = match tail {
+        Some(tail) => tail,
+        None => {
+            let last = since_last(table, &Watch::default(), LAST, now).await?;
+            let recent = now.saturating_sub(RECENT).unwrap_or_default();
+            let since = last.map_or(recent, |last| last.min(recent));
+            tail.insert(Tail::new(table.clone(), Watch::default(), since))
+        }
+    };
+    tail.poll(now).await
+}
+
 async fn read(scene: Arc<Scene>) {
     let (live, clock) = (&scene.live, &scene.deployed.clock);
     let trouble = |detail: &str| live.stand(stream::message("trouble", &json!({ "detail": detail })));
-    let since = clock.now().saturating_sub(RECENT).unwrap_or_default();
-    let mut tail = Tail::new(live.table.clone(), Watch::default(), since);
+    let mut tail = None;
     let mut is_first = true;
     while !live.is_over() {
-        match patiently(tail.poll(clock.now()), trouble).await {
+        match patiently(poll(&mut tail, &live.table, clock.now()), trouble).await {
             Ok(events) => {
                 live.stand(stream::message("well", &json!({})));
                 // What was there before is not what was missed.

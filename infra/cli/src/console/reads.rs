@@ -6,10 +6,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use query::Request;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use shared::event::Subject;
-use shared::id::{AccountId, ArchiveId, IdLength, RecordId, UserId, VerificationId};
+use shared::id::{AccountId, ArchiveId, EventId, IdLength, RecordId, UserId, VerificationId};
 use shared::job::Source;
 use shared::table::{QUARANTINE_DAYS, QuarantineKey, Quarantined};
 
@@ -18,6 +18,7 @@ use super::looking::look;
 use crate::clock;
 use crate::loopback::Answer;
 use crate::redrive::{DeadLetters, Wanted, Which};
+use crate::ui::harmless;
 
 /// How many events of a timeline are told, unless it is asked for more.
 const TIMELINE: usize = 200;
@@ -49,6 +50,7 @@ pub(super) async fn answer(scene: &Arc<Scene>, path: &str, query: &str) -> Answe
         "about" => about(scene).await,
         "find" => find(scene, query).await,
         "timeline" => timeline(scene, query).await,
+        "event/body" => event_body(scene, query).await,
         "quarantine" => quarantine(scene).await,
         "quarantine/body" => quarantined_body(scene, query).await,
         "dead-letters" => dead_letters(scene, query).await,
@@ -109,7 +111,7 @@ const THINGS: [&str; 7] = ["user", "account", "event", "archive", "invite", "rec
 /// Which things are known under an id.
 async fn find(scene: &Scene, query: &str) -> Found {
     let id = parameter(query, "id").unwrap_or_default();
-    let id = utf8_percent_encode(&id, NON_ALPHANUMERIC);
+    let id = utf8_percent_encode(&id, NON_ALPHANUMERIC).to_string();
     let mut known = Vec::new();
     for thing in THINGS {
         let answer = of_the_api(scene, &format!("v1/{thing}s/{id}"), "").await;
@@ -196,10 +198,30 @@ async fn quarantined_body(scene: &Scene, query: &str) -> Found {
             "Its body is not complete: it may just be being written. Try again.",
         ));
     };
-    let text = String::from_utf8_lossy(&body);
-    // As it was received: a number that is read and written may become another one.
-    let json: Option<&RawValue> = serde_json::from_slice(&body).ok();
-    Ok(Answer::json(200, &json!({ "body": json, "text": json.is_none().then_some(text) })))
+    Ok(Answer::json(200, &received(&body)))
+}
+
+async fn event_body(scene: &Scene, query: &str) -> Found {
+    let id = parameter(query, "id").unwrap_or_default();
+    let id = EventId::new(id).map_err(|error| Trouble::asked(&error.to_string()))?;
+    let Some((_, body)) = scene.table.event(&id).await? else {
+        return Ok(Answer::refusal(404, "No such event is stored."));
+    };
+    let Some(body) = body else {
+        return Ok(Answer::refusal(
+            409,
+            "The body is not there: it was not kept, or it may just be being written or removed. Try again.",
+        ));
+    };
+    Ok(Answer::json(200, &received(&body)))
+}
+
+/// A body as a text, to the letter: what reads JSON and writes it changes numbers, order, and members that are there
+/// twice. In what is no JSON, bytes that are no text are told in hex.
+fn received(body: &[u8]) -> Value {
+    let json = serde_json::from_slice::<&RawValue>(body).ok();
+    let text = json.map_or_else(|| harmless(body), |json| json.get().to_owned());
+    json!({ "text": text, "isJson": json.is_some() })
 }
 
 async fn dead_letters(scene: &Arc<Scene>, query: &str) -> Found {

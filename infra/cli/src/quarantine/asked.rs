@@ -14,7 +14,7 @@ use crate::audit::{Auditor, Via};
 use crate::confirm::Yes;
 use crate::interrupt::Interrupt;
 use crate::operator::{Deployed, Receiver};
-use crate::ui::{plain, say, table, write_json};
+use crate::ui::{are, plain, say, table, write_json};
 
 /// A release as it was typed.
 pub(super) struct Asked<'a> {
@@ -128,6 +128,6 @@ impl Count {
         let times = times.into_iter().flatten().map(|(name, at)| (name.to_owned(), format!("{at:.0}")));
         let rows: Vec<_> = reasons.chain(times).collect();
         say(&table(rows.iter().map(|(name, value)| (name.as_str(), value.clone()))));
-        say(&format!("{} in quarantine are asked for", self.total));
+        say(&format!("{} in quarantine {} asked for", self.total, are(self.total)));
     }
 }

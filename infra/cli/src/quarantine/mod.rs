@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
 use shared::table::{QUARANTINE_DAYS, QuarantineKey, Quarantined, Reason, Table};
 
 use self::asked::Asked;
@@ -19,7 +20,7 @@ pub use self::release::{Fate, Released, Tally, could_release, release};
 use crate::cli::Usage;
 use crate::confirm::Yes;
 use crate::operator::{OperatorArgs, Receiver};
-use crate::ui::{plain, say, write_json, write_out};
+use crate::ui::{Body, plain, say, write_json, write_out};
 
 /// Look after what could not be filed as an event
 #[derive(Debug, clap::Args)]
@@ -41,7 +42,7 @@ Reasons: not_utf8, not_json, no_id, no_type, id_length (no event can be read in 
 undecodable (not of this project's form), item_too_large.
 
 A body goes byte for byte into a pipe or a file. On a terminal, what would steer it stands there as
-an escape.";
+an escape. With --json it is in the object as it was received, or in base64 where it is no JSON.";
 
 const RELEASE: &str = "\
 What fits the filter, or several keys, is counted first and released when you say yes; one key needs
@@ -72,7 +73,7 @@ enum Command {
         #[arg(long)]
         body: bool,
         /// Print one JSON object
-        #[arg(long, conflicts_with = "body")]
+        #[arg(long)]
         json: bool,
         #[command(flatten)]
         operator: OperatorArgs,
@@ -208,11 +209,20 @@ fn line(item: &Quarantined) -> String {
 }
 
 async fn show(receiver: &Receiver, key: &QuarantineKey, body: bool, json: bool) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct WithBody {
+        #[serde(flatten)]
+        item: Quarantined,
+        #[serde(flatten)]
+        body: Option<Body>,
+    }
     let (item, bytes) = there(receiver, key).await?;
-    if body {
-        write_out(&bytes.with_context(|| format!("the body of {key} is not complete"))?)?;
-    } else if json {
-        write_json(&item, true)?;
+    let bytes = || bytes.with_context(|| format!("the body of {key} is not complete"));
+    if json {
+        let body = if body { Some(Body::new(&bytes()?)?) } else { None };
+        write_json(&WithBody { item, body }, true)?;
+    } else if body {
+        write_out(&bytes()?)?;
     } else {
         let Quarantined { detail, received_at, stored_at, delivery, hash, .. } = &item;
         writeln!(

@@ -14,7 +14,7 @@ use shared::verify::Verified;
 use super::{Pages, line};
 use crate::audit::{Act, Auditor, Ended, Outcome};
 use crate::operator::Receiver;
-use crate::ui::{plain, say};
+use crate::ui::{many, plain, say};
 
 /// Why a body cannot go back to the queue, if so: it would be in quarantine again at once.
 fn obstacle(item: &Quarantined, body: &[u8]) -> Option<String> {
@@ -89,7 +89,8 @@ impl Tally {
 
     /// What went wrong, in words.
     fn why(&self) -> String {
-        let reasons = self.reasons.iter().map(|(reason, count)| format!("{reason} ({count} times)"));
+        let reasons =
+            self.reasons.iter().map(|(reason, count)| format!("{reason} ({})", many(*count, "time")));
         reasons.collect::<Vec<_>>().join(", ")
     }
 

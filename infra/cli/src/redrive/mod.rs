@@ -33,7 +33,7 @@ use crate::clock::{self, Moment};
 use crate::confirm::Yes;
 use crate::interrupt::{Interrupt, heeding};
 use crate::operator::{Deployed, OperatorArgs};
-use crate::ui::{Progress, plain, say, table, write_json};
+use crate::ui::{Progress, are, many, plain, say, table, write_json};
 use crate::walk::{Step, Walk};
 
 /// Send dead letters back to the queue that they came from
@@ -268,7 +268,8 @@ pub async fn redrive(
 impl Moved {
     /// Why not everything went well, if so.
     pub fn why(&self) -> String {
-        let reasons = self.reasons.iter().map(|(reason, count)| format!("{reason} ({count} times)"));
+        let reasons =
+            self.reasons.iter().map(|(reason, count)| format!("{reason} ({})", many(*count, "time")));
         reasons.collect::<Vec<_>>().join(", ")
     }
 
@@ -283,7 +284,8 @@ impl Moved {
         let note = |is_so: bool, words: String| is_so.then_some(words);
         let undone = format!("{failed} not sent, {twice} sent but not deleted: {}", self.why());
         let unreceived_words = format!(
-            "{unreceived} could not be received: they are hidden for up to five minutes, or somebody else has sent them"
+            "{unreceived} could not be received: {} hidden for up to five minutes, or sent by somebody else",
+            if *unreceived == 1 { "it is" } else { "they are" }
         );
         let hidden_words = format!(
             "{hidden} could not be given back, and are hidden for up to five minutes: {}",
@@ -385,19 +387,20 @@ fn tell(look: &Look) {
         let event = plain(letter.event.as_deref().unwrap_or("-"));
         let mark = if letter.is_wanted { "" } else { "  (left)" };
         say(&format!(
-            "{:.0}  {} {event}, received {} times{mark}",
+            "{:.0}  {} {event}, received {}{mark}",
             letter.sent_at,
             plain(&letter.kind),
-            letter.receives
+            many(letter.receives.into(), "time")
         ));
         if let Some(stuck) = letter.stuck {
             say(&format!("    left: {stuck}"));
         }
     }
     let Look { wanted, over, other, .. } = look;
-    let more = if look.is_part { " were looked at, and there are more" } else { "" };
+    let more = if look.is_part { " looked at, and there are more" } else { "" };
     let limit = if *over > 0 { format!(", {wanted} by the limit") } else { String::new() };
-    say(&format!("{} dead letters{more}, {} of them asked for{limit}", wanted + over + other, wanted + over));
+    let all = many(wanted + over + other, "dead letter");
+    say(&format!("{all}{more}, {} of them asked for{limit}", wanted + over));
 }
 
 /// Letters that are not to be had for now: those of others, and those that could not be given back.
@@ -411,7 +414,8 @@ fn tell_hidden(look: &Look, hidden: u64) {
     }
     if hidden > 0 {
         say(&format!(
-            "{hidden} more are hidden for up to five minutes: somebody looks at them, or was stopped"
+            "{hidden} more {} hidden for up to five minutes: somebody looks at them, or was stopped",
+            are(hidden)
         ));
     }
 }

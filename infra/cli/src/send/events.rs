@@ -19,10 +19,12 @@ pub(super) struct Outgoing {
     pub(super) id: String,
     pub(super) user: Option<String>,
     pub(super) body: Vec<u8>,
+    /// Whether it comes from a file, and not from a sample.
+    pub(super) is_file: bool,
 }
 
 impl Outgoing {
-    fn new(body: Vec<u8>) -> Self {
+    fn new(body: Vec<u8>, is_file: bool) -> Self {
         let event: Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         Self {
@@ -30,7 +32,13 @@ impl Outgoing {
             id: text(&event["id"]).unwrap_or_else(|| "-".to_owned()),
             user: text(&event["data"]["userId"]).or_else(|| text(&event["data"]["session"]["userId"])),
             body,
+            is_file,
         }
+    }
+
+    /// Where it stops being UTF-8, in bytes from its start, if it does.
+    pub(super) fn not_utf8(&self) -> Option<usize> {
+        std::str::from_utf8(&self.body).err().map(|error| error.valid_up_to())
     }
 }
 
@@ -43,7 +51,7 @@ pub(super) fn collect(args: &Args, now: Timestamp, rng: &mut Rng) -> anyhow::Res
         let ids = ids(args, rng);
         if args.all {
             for event in sample::life(&ids, now, rng) {
-                bodies.push(body(event, args, &ids, now, rng));
+                bodies.push(Outgoing::new(body(event, args, &ids, now, rng), false));
             }
         }
         for source in &sources {
@@ -54,15 +62,15 @@ pub(super) fn collect(args: &Args, now: Timestamp, rng: &mut Rng) -> anyhow::Res
                             "--payload-kb has nothing to grow in {kind}: only TASK_FINISHED, ACCOUNT_SYNC_TASK_FINISHED and USER_SESSION_COMPLETED carry lists"
                         ));
                     }
-                    bodies.push(body(sample::event(kind, &ids, now, rng), args, &ids, now, rng));
+                    let event = sample::event(kind, &ids, now, rng);
+                    bodies.push(Outgoing::new(body(event, args, &ids, now, rng), false));
                 }
-                Source::Body(bytes) => bodies.push(bytes.clone()),
+                Source::Body(bytes) => bodies.push(Outgoing::new(bytes.clone(), true)),
             }
         }
     }
     let mut events: Vec<Outgoing> = Vec::with_capacity(bodies.len() * args.times.get());
-    for body in bodies {
-        let event = Outgoing::new(body);
+    for event in bodies {
         events.extend(std::iter::repeat_n(event, args.times.get()));
     }
     if args.shuffle {
@@ -198,6 +206,7 @@ mod tests {
         let events = collected(&file.display().to_string()).unwrap();
         assert_eq!(events[0].body, body);
         assert_eq!((events[0].kind.as_str(), events[0].id.as_str()), ("-", "-"));
+        assert!(events[0].is_file && events[0].not_utf8() == Some(body.len() - 1));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! | `target` | where to post, and the secret |
 //! | `post` | one signed request |
 //! | `report` | what came of it: lines, a summary, an exit code |
+//! | `filed` | what the consumer made of a file |
 
 mod args;
 mod events;
+mod filed;
 mod post;
 mod report;
 mod target;
@@ -31,6 +33,7 @@ use self::post::{Post, Unreachable};
 use self::report::{Expected, Outcome, Report};
 use self::target::Target;
 use crate::cli::Usage;
+use crate::ui::{write_json, write_out};
 
 /// Sends what the arguments ask for. `now` is when the youngest event happened.
 pub async fn run(mut args: Args, now: Timestamp) -> anyhow::Result<ExitCode> {
@@ -50,7 +53,13 @@ pub async fn run(mut args: Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     let expected = if args.tamper || args.no_signature { Expected::Refusal } else { Expected::Acceptance };
     let mut report = Report::new(expected, args.json);
     match send_all(args, &events, &target, &mut report)? {
-        None => Ok(report.finish(events::one_user(&events))?),
+        None => {
+            let code = report.finish(events::one_user(&events))?;
+            if expected == Expected::Acceptance {
+                filed::tell(args, stack.as_ref(), &report.accepted_files).await;
+            }
+            Ok(code)
+        }
         Some(unreachable) => {
             crate::ui::say(&format!("smile: {unreachable}"));
             Ok(ExitCode::from(3))
@@ -108,21 +117,26 @@ fn sent_body(args: &Args, event: &Outgoing) -> Vec<u8> {
 }
 
 fn dry_run(args: &Args, events: &[Outgoing], secret: &Secret) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
     for event in events {
         let signature = (!args.no_signature).then(|| sign(secret, &event.body).to_string());
         let body = sent_body(args, event);
-        let body = String::from_utf8_lossy(&body);
         if args.json {
-            let line = serde_json::json!({
+            let (body, encoding) = match String::from_utf8(body) {
+                Ok(text) => (text, None),
+                Err(error) => (base64_simd::STANDARD.encode_to_string(error.as_bytes()), Some("base64")),
+            };
+            let mut line = serde_json::json!({
                 "type": event.kind, "id": event.id, "signature": signature, "body": body,
             });
-            writeln!(out, "{line}")?;
+            if let Some(encoding) = encoding {
+                line["encoding"] = encoding.into();
+            }
+            write_json(&line, false)?;
         } else {
             if let Some(signature) = signature {
-                writeln!(out, "Smile-Signature: {signature}")?;
+                writeln!(std::io::stdout(), "Smile-Signature: {signature}")?;
             }
-            writeln!(out, "\n{body}\n")?;
+            write_out(&[b"\n".as_slice(), &body, b"\n\n"].concat())?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use console::Style;
 
 use super::events::Outgoing;
 use super::post::Answer;
-use crate::ui;
+use crate::ui::{self, plain};
 
 /// What should come of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub(super) struct Report {
     statuses: BTreeMap<u16, usize>,
     unexpected: usize,
     times: Vec<Duration>,
+    /// Where a body stops being UTF-8.
+    not_utf8: Option<usize>,
+    /// Bodies from files that were accepted.
+    pub(super) accepted_files: Vec<Outgoing>,
 }
 
 impl Report {
@@ -55,6 +59,8 @@ impl Report {
             statuses: BTreeMap::new(),
             unexpected: 0,
             times: Vec::new(),
+            not_utf8: None,
+            accepted_files: Vec::new(),
         }
     }
 
@@ -65,35 +71,39 @@ impl Report {
         *self.statuses.entry(answer.status).or_default() += 1;
         self.unexpected += usize::from(!met);
         self.times.push(*took);
+        self.not_utf8 = self.not_utf8.or_else(|| event.not_utf8());
+        if event.is_file && (200..300).contains(&answer.status) {
+            self.accepted_files.push((*event).clone());
+        }
         let ms = took.as_millis();
         if self.json {
             let line = serde_json::json!({
                 "type": event.kind, "id": event.id, "status": answer.status, "outcome": answer.word,
                 "bytes": event.body.len(), "ms": u64::try_from(ms).unwrap_or(u64::MAX), "expected": met,
             });
-            return writeln!(out, "{line}");
+            return writeln!(out, "{}", ui::shown(&line.to_string()));
         }
         let style = if met { Style::new().green() } else { Style::new().red() };
-        let word = answer.word.as_deref().unwrap_or("");
+        let word = plain(answer.word.as_deref().unwrap_or(""));
         writeln!(
             out,
             "{} {word:<11} {:<26} {:<35} {ms:>5} ms",
             style.apply_to(answer.status),
-            event.kind,
-            event.id
+            plain(&event.kind),
+            plain(&event.id)
         )
     }
 
     /// Writes the summary to stderr and decides the exit code.
-    pub(super) fn finish(mut self, user: Option<&str>) -> std::io::Result<ExitCode> {
+    pub(super) fn finish(&mut self, user: Option<&str>) -> std::io::Result<ExitCode> {
         if !self.json {
             ui::say(&self.summary());
             if let Some(hint) = self.hint() {
-                ui::say(hint);
+                ui::say(&hint);
             }
             if let Some(user) = user.filter(|_| self.unexpected == 0 && self.expected == Expected::Acceptance)
             {
-                ui::say(&ui::dim(&format!("User {user}")));
+                ui::say(&ui::dim(&format!("User {}", plain(user))));
             }
         }
         std::io::stdout().flush()?;
@@ -101,21 +111,27 @@ impl Report {
     }
 
     /// What an answer that was not expected usually means.
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<String> {
         let unexpected = self.statuses.keys().find(|status| !self.expected.is_met_by(**status))?;
-        Some(match unexpected {
+        if let (401, Some(at)) = (unexpected, self.not_utf8) {
+            return Some(format!(
+                "401: the body is not UTF-8 from byte {at} on. API Gateway replaces such bytes, so no signature fits what \
+                 arrives. Smile sends UTF-8."
+            ));
+        }
+        let hint = match unexpected {
             401 => "401: the receiver has another secret than the one that signed.",
             403 => "403: this machine's address is not in the receiver's SourceAllowList.",
             404 => "404: there is no webhook under this URL; its path is /v1/webhooks/smile.",
             429 => "429: too many requests at once for the gateway.",
             503 => "503: the receiver cannot reach its queue or its secret; Smile would try again.",
             _ => return None,
-        })
+        };
+        Some(hint.to_owned())
     }
 
     fn summary(&mut self) -> String {
         let count = self.times.len();
-        let events = if count == 1 { "event" } else { "events" };
         let statuses: Vec<String> =
             self.statuses.iter().map(|(status, count)| format!("{count} × {status}")).collect();
         self.times.sort_unstable();
@@ -130,7 +146,8 @@ impl Report {
             (_, Expected::Refusal) => "not all refused, which they should be",
         };
         let seconds = self.started.elapsed().as_secs_f64();
-        format!("{count} {events}, {verdict}: {} in {seconds:.1} s{times}", statuses.join(", "))
+        let events = ui::many(count as u64, "event");
+        format!("{events}, {verdict}: {} in {seconds:.1} s{times}", statuses.join(", "))
     }
 }
 
@@ -139,7 +156,8 @@ mod tests {
     use super::*;
 
     fn report(expected: Expected, statuses: &[u16]) -> (String, ExitCode) {
-        let event = Outgoing { kind: "X".into(), id: "1".into(), user: None, body: Vec::new() };
+        let event =
+            Outgoing { kind: "X".into(), id: "1".into(), user: None, body: Vec::new(), is_file: false };
         let mut report = Report::new(expected, true);
         for status in statuses {
             let answer = Answer { status: *status, word: None };
@@ -174,15 +192,22 @@ mod tests {
 
     #[test]
     fn a_line_is_for_people_or_for_programs() {
-        let event = Outgoing { kind: "USER_CREATED".into(), id: "et-1".into(), user: None, body: vec![0; 9] };
-        let line = |json| {
+        let event = |kind: &str, id: &str| Outgoing {
+            kind: kind.into(),
+            id: id.into(),
+            user: None,
+            body: vec![0; 9],
+            is_file: true,
+        };
+        let line_of = |event: &Outgoing, json| {
             console::set_colors_enabled(false);
             let answer = Answer { status: 200, word: Some("queued".into()) };
             let mut out = Vec::new();
-            let outcome = Outcome { event: &event, answer, took: Duration::from_millis(12) };
+            let outcome = Outcome { event, answer, took: Duration::from_millis(12) };
             Report::new(Expected::Acceptance, json).add(&outcome, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
+        let line = |json| line_of(&event("USER_CREATED", "et-1"), json);
         let words: Vec<String> = line(false).split_whitespace().map(str::to_owned).collect();
         assert_eq!(words, ["200", "queued", "USER_CREATED", "et-1", "12", "ms"]);
         let object: serde_json::Value = serde_json::from_str(&line(true)).unwrap();
@@ -191,5 +216,24 @@ mod tests {
             "expected": true,
         });
         assert_eq!(object, expected);
+        let steering = line_of(&event("X\u{1b}[31m", "et-case-f7\u{1b}[2J\u{1b}]0;TITLE\u{7}"), false);
+        assert!(!steering.trim_end().chars().any(char::is_control), "{steering:?}");
+        assert!(steering.contains("et-case-f7\\u{1b}[2J\\u{1b}]0;TITLE\\u{7}"), "{steering:?}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_named_as_the_cause() {
+        let told = |body: &[u8]| {
+            let event =
+                Outgoing { kind: "-".into(), id: "-".into(), user: None, body: body.to_vec(), is_file: true };
+            let mut report = Report::new(Expected::Acceptance, false);
+            let answer = Answer { status: 401, word: None };
+            let outcome = Outcome { event: &event, answer, took: Duration::ZERO };
+            report.add(&outcome, &mut Vec::new()).unwrap();
+            assert!(report.accepted_files.is_empty());
+            report.hint().unwrap()
+        };
+        assert!(told(b"{\"a\":\"\xff\"}").contains("not UTF-8 from byte 6 on"), "{}", told(b"\xff"));
+        assert!(told(b"{}").contains("another secret"));
     }
 }

@@ -2,11 +2,12 @@
 
 mod page;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use shared::event::Subject;
 use shared::id::{AccountId, ArchiveId, EventId, IdLength, InviteId, RecordId, UserId, VerificationId};
 use shared::state::State;
@@ -15,7 +16,7 @@ use shared::table::StoredEvent;
 
 use crate::cli::Usage;
 use crate::operator::{OperatorArgs, Receiver};
-use crate::ui::{write_json, write_out};
+use crate::ui::{Body, write_json, write_out};
 
 /// Show what the receiver knows of one thing
 #[derive(Debug, clap::Args)]
@@ -43,10 +44,12 @@ Examples:
   smile show user u-123
   smile show account a-123 --json
   smile show event et-123 --body
+  smile show event et-123 --body | sha256sum
   smile show user u-123 --stack smile-receiver-production --region ap-southeast-1
 
-A body goes byte for byte into a pipe or a file. On a terminal, what would steer it stands there as
-an escape.
+Into a pipe or a file --body writes the body alone, byte for byte: its SHA-256 is the one that is
+shown. On a terminal, what would steer it stands there as an escape. With --json the body is in the
+object as it was received, or in base64 where it is no JSON.
 
 Exit codes: 0 it is known, 1 it is not, 2 something is wrong with what was typed.";
 
@@ -89,6 +92,14 @@ fn subject(kind: Kind, id: &str) -> Result<Option<Subject>, IdLength> {
     }))
 }
 
+#[derive(Serialize)]
+struct WithBody {
+    #[serde(flatten)]
+    event: StoredEvent,
+    #[serde(flatten)]
+    body: Option<Body>,
+}
+
 async fn event(args: &Args, receiver: &Receiver, id: &EventId) -> anyhow::Result<()> {
     let Some((event, body)) = receiver.table.event(id).await? else {
         bail!("no event {id} is stored; it may be in quarantine: smile quarantine list");
@@ -103,19 +114,17 @@ async fn event(args: &Args, receiver: &Receiver, id: &EventId) -> anyhow::Result
     }
     let body = body.filter(|_| args.body);
     if args.json {
-        let mut event = serde_json::to_value(event)?;
-        if let Some(body) = body {
-            // As JSON where it is JSON, else as text: the bytes themselves are what `--body` prints.
-            event["body"] = serde_json::from_slice(&body)
-                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+        let body = body.as_deref().map(Body::new).transpose()?;
+        return write_json(&WithBody { event, body }, true);
+    }
+    match body {
+        // So that what reads the pipe has the bytes that were signed, and no others.
+        Some(body) if !std::io::stdout().is_terminal() => Ok(write_out(&body)?),
+        body => {
+            writeln!(std::io::stdout(), "{}", page::event(&event))?;
+            body.map_or(Ok(()), |body| Ok(write_out(&[b"\n".as_slice(), &body, b"\n"].concat())?))
         }
-        return write_json(&event, true);
     }
-    writeln!(std::io::stdout(), "{}", page::event(&event))?;
-    if let Some(body) = body {
-        write_out(&[b"\n".as_slice(), &body, b"\n"].concat())?;
-    }
-    Ok(())
 }
 
 async fn state(args: &Args, receiver: &Receiver, subject: &Subject) -> anyhow::Result<()> {

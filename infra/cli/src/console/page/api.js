@@ -55,19 +55,6 @@ export async function find(path) {
   }
 }
 
-/** The same, for what was received: a number that would be shown as another one than it was stays as it was written. */
-export async function received(path) {
-  return JSON.parse(await (await ask(path)).text(), (_, value, context) =>
-    typeof value === 'number' && context?.source && context.source !== String(value) ? new Written(context.source) : value);
-}
-
-/** A number as it was written: `1.0`, or more digits than a number here has. */
-export class Written {
-  constructor(text) {
-    this.text = text;
-  }
-}
-
 export async function post(path, body, signal) {
   const headers = { 'content-type': 'application/json' };
   return (await ask(path, { method: 'POST', headers, body: JSON.stringify(body), signal })).json();

@@ -36,7 +36,7 @@ export function span(seconds) {
   if (seconds < 100) return `${Math.round(seconds)} s`;
   if (seconds < 6000) return `${Math.round(seconds / 60)} min`;
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
-  return `${Math.round(seconds / 86400)} days`;
+  return many(Math.round(seconds / 86400), 'day');
 }
 
 export const ago = (at, now = Date.now()) => `${span(Math.max(0, (now - new Date(at)) / 1000))} ago`;

@@ -1,6 +1,6 @@
 /** One event: what is known of it, its body on request, and sending it again. */
-import { find, received } from './api.js';
-import { chip, facts, h, loading, many, note, number, route, short, time, wrong } from './dom.js';
+import { find, get } from './api.js';
+import { chip, facts, h, loading, many, note, route, short, time, wrong } from './dom.js';
 import { resend } from './act.js';
 import * as mask from './mask.js';
 
@@ -44,16 +44,14 @@ function body(event) {
   const show = h('button', { type: 'button', class: 'main', click: async () => {
     place.replaceChildren(loading('the body'));
     try {
-      const { body, encoding } = await received(`v1/events/${encodeURIComponent(event.id)}?body=true`);
-      if (body === undefined) place.replaceChildren(note('empty', 'The body is not there.', 'It may just be being written or removed: try again.', show));
-      else place.replaceChildren(encoding ? mask.plain(atob(body)) : mask.body(body));
+      place.replaceChildren(mask.received(await get(`event/body?id=${encodeURIComponent(event.id)}`)));
     } catch (error) {
       place.replaceChildren(wrong(error, () => show.click()));
     }
     place.tabIndex = -1;
     place.focus({ preventScroll: true });
   } }, 'Show body');
-  place.append(show, h('p', { class: 'hint' }, `${number(event.bytes)} bytes. What could be personal stays hidden until you reveal it.`));
+  place.append(show, h('p', { class: 'hint' }, `${many(event.bytes, 'byte')}. What could be personal stays hidden until you reveal it.`));
   return place;
 }
 

@@ -63,7 +63,7 @@ function row(event) {
 function list(signal) {
   let [paused, who, kind] = [false, '', ''];
   const rows = h('ol', { class: 'feed', 'aria-label': 'Events, newest first' });
-  const empty = note('empty', 'Nothing yet.', 'Events appear here as they are stored. With a local cloud: cargo smile send --all');
+  const empty = note('empty', '', 'Events appear here as they are stored. With a local cloud: cargo smile send --all');
   const status = h('p', { class: 'status', role: 'status' });
   const pause = h('button', { type: 'button', 'aria-pressed': 'false', click: () => {
     paused = !paused;
@@ -78,11 +78,18 @@ function list(signal) {
     count();
     rows.replaceChildren(...events.filter(fits).map(row));
     empty.hidden = rows.childElementCount > 0;
-    if (!empty.hidden) empty.firstChild.firstChild.textContent = events.length ? 'Nothing of this kind yet.' : 'Nothing yet.';
+    tellEmpty();
+  };
+  const tellEmpty = () => {
+    const nothing = { good: 'No event has been stored within a month.', wait: 'Loading the last events …' }[state.tone] ?? 'No events could be read.';
+    empty.firstChild.firstChild.textContent = events.length ? 'No events of this kind among those shown last.' : nothing;
   };
   const tellState = () => status.replaceChildren(chip(state.word, state.tone), state.detail ? ` ${state.detail}` : '');
   listen((event) => {
-    if (!event) return tellState();
+    if (!event) {
+      tellEmpty();
+      return tellState();
+    }
     if (!fits(event)) return undefined;
     if (paused) {
       missed += 1;

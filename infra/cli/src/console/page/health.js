@@ -25,7 +25,7 @@ function alarms(all) {
   const [ringing, fine, none] = ['ALARM', 'OK', 'INSUFFICIENT_DATA'].map(count);
   if (ringing) return { tone: 'bad', value: `${ringing} of ${all.length} ringing`, detail: `${none} without data` };
   // Without data nothing is known: that is not the same as well.
-  if (!fine) return { tone: 'none', value: 'no data', detail: all.length ? `${all.length} alarms have not been evaluated` : 'there are no alarms' };
+  if (!fine) return { tone: 'none', value: 'no data', detail: all.length ? `${many(all.length, 'alarm has', 'alarms have')} not been evaluated` : 'there are no alarms' };
   return { tone: 'good', value: 'none ringing', detail: `${fine} fine, ${none} without data` };
 }
 

@@ -1,5 +1,5 @@
 /** What operators look after: the quarantine, dead letters, replays, and the audit of who did what. */
-import { get, received } from './api.js';
+import { get } from './api.js';
 import { act } from './act.js';
 import { ago, chip, facts, h, loading, many, note, number, put, route, time, wrong } from './dom.js';
 import * as health from './health.js';
@@ -24,8 +24,7 @@ function quarantined(item, chosen) {
   const show = h('button', { type: 'button', click: async () => {
     place.replaceChildren(loading('the body'));
     try {
-      const { body, text } = await received(`quarantine/body?key=${encodeURIComponent(item.key)}`);
-      place.replaceChildren(text === null ? mask.body(body) : mask.plain(text));
+      place.replaceChildren(mask.received(await get(`quarantine/body?key=${encodeURIComponent(item.key)}`)));
     } catch (error) {
       place.replaceChildren(wrong(error, () => show.click()));
     }
@@ -33,7 +32,7 @@ function quarantined(item, chosen) {
   const row = h('li', { class: 'card held', 'data-step': true, tabindex: '-1' },
     h('div', { class: 'head' }, h('label', { class: 'choose' }, box, h('b', {}, item.type ?? 'no type')), chip(words(item.reason), 'warn')),
     h('p', {}, `${item.detail[0]?.toUpperCase() ?? ''}${item.detail.slice(1)}.`),
-    facts([['Key', h('code', {}, item.key)], ['Event', item.id && h('code', {}, item.id)], ['From', item.source], ['Received', time(item.received_at)], ['Held since', time(item.stored_at)], ['Size', `${number(item.bytes)} bytes`]]),
+    facts([['Key', h('code', {}, item.key)], ['Event', item.id && h('code', {}, item.id)], ['From', item.source], ['Received', time(item.received_at)], ['Held since', time(item.stored_at)], ['Size', many(item.bytes, 'byte')]]),
     h('div', { class: 'tools' }, show, h('button', { type: 'button', click: () => chosen(item.key) }, 'Release …')), place);
   return { item, row, box };
 }
@@ -88,7 +87,7 @@ function letter({ type, event, sent_at: sent, receives, bytes, stuck }) {
 }
 
 function letters(queue, look, again) {
-  const hidden = look.hidden > 0 && note('wait', `${number(look.hidden)} are hidden for up to five minutes.`, 'Somebody looks at them, or was stopped. Look again then.');
+  const hidden = look.hidden > 0 && note('wait', `${many(look.hidden, 'is', 'are')} hidden for up to five minutes.`, 'Somebody looks at them, or was stopped. Look again then.');
   if (!look.wanted && !look.other) return [hidden || note('good', 'No dead letters.', 'Nothing has failed five times here.')];
   const types = h('select', {}, h('option', { value: '' }, 'every type'), Object.keys(look.by_type).map((type) => h('option', { value: type }, type)));
   const redrive = h('button', { type: 'button', class: 'main', click: async () => {
@@ -160,7 +159,7 @@ function entry({ who, via, action, parameters, meant, done, left, standing, deta
 /** The audit. */
 export function audit(main) {
   return reading(main, h('h1', {}, 'Audit'), 'the audit', 'audit', ({ acts, days }) => (acts.length
-    ? [h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Audit' }, h('table', {}, h('caption', {}, `Who did what in the last ${days} days, newest first`), h('thead', {}, h('tr', {},
+    ? [h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Audit' }, h('table', {}, h('caption', {}, `Who did what in the last ${many(days, 'day')}, newest first`), h('thead', {}, h('tr', {},
         ['When', 'What', 'Standing', 'How many', 'Who', 'With'].map((head) => h('th', { scope: 'col' }, head)))), h('tbody', {}, acts.map(entry))))]
-    : [note('empty', `Nobody has acted in the last ${days} days.`, 'Releases, redrives and replays are written down here, from this page and from the command line.')]));
+    : [note('empty', `Nobody has acted in the last ${many(days, 'day')}.`, 'Releases, redrives and replays are written down here, from this page and from the command line.')]));
 }
