@@ -218,7 +218,6 @@ test('a body that is nested 20,000 deep is shown, and every token as it was writ
   await visit.button('Show body').click();
   const body = visit.page.locator('.body pre');
   await body.waitFor();
-  await visit.page.getByRole('button', exactly('Hide all')).or(visit.page.getByRole('button', exactly('Reveal all'))).first().waitFor();
   assert.equal((await body.textContent()).replaceAll(/[\s•]/g, ''), sent.replaceAll(/\s/g, ''));
   await visit.close();
 });
