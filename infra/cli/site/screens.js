@@ -2,9 +2,10 @@
   const SCREENS = (() => {
     const NAMES = {
       sss_ph: 'SSS', upwork: 'Upwork', tin_ph: 'Tax number, Philippines', bpjstk_id: 'BPJS Ketenagakerjaan',
-      gojek_id: 'Gojek', npwp_id: 'Tax number, Indonesia', imss_mx: 'IMSS', rappi_mx: 'Rappi', curp_mx: 'CURP',
+      gojek_id: 'Gojek', npwp_id: 'Tax number, Indonesia', vssid_vn: 'VssID', grab_vn: 'Grab', mst_vn: 'Tax number, Viet Nam',
+      sso_th: 'Social Security Office, Thailand', lineman_th: 'LINE MAN', tin_th: 'Tax number, Thailand',
     };
-    const WITH_LOGIN_OPTIONS = ['upwork', 'gojek_id', 'rappi_mx'];
+    const WITH_LOGIN_OPTIONS = ['upwork', 'gojek_id', 'grab_vn', 'lineman_th'];
     const FILE_TYPES = {
       PAYSLIP: 'Payslip', TAX_DOCUMENT: 'Tax document', EMPLOYMENT_CERTIFICATE: 'Certificate of employment',
       BANK_STATEMENT: 'Bank statement', GOVERNMENT_ID: 'Government ID',

@@ -3,7 +3,7 @@
 //!
 //! The samples lie in `samples/<TYPE>.json` with places such as `{{user}}` that are filled here, so that
 //! every event has ids of its own and times that lie in the recent past. The people in them are
-//! invented, in the three countries where Smile's providers are: the Philippines, Indonesia and Mexico.
+//! invented, in four countries where Smile's providers are: the Philippines, Indonesia, Viet Nam and Thailand.
 //! Nothing here reads a clock or a random source of its own: the same arguments give the same event.
 
 mod fill;
@@ -96,6 +96,19 @@ mod tests {
 
     fn now() -> Timestamp {
         "2026-03-01T10:00:00.75Z".parse().unwrap()
+    }
+
+    #[test]
+    fn providers_are_of_the_vendor_s_market() {
+        let mut rng = Rng::with_seed(3);
+        for number in 0..60 {
+            let ids = Ids::of_user(format!("demo-{number}"), &mut rng);
+            let country = ids.provider.rsplit('_').next().unwrap();
+            assert!(["ph", "id", "vn", "th"].contains(&country), "{}", ids.provider);
+        }
+        for (kind, text) in SAMPLES {
+            assert!(!text.contains("_mx\"") && !text.contains("MXN"), "{kind}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use shared::smile_api::ConnectionStatus;
 use super::world::World;
 use crate::sample::{self, Ids};
 
-/// Providers of the three countries where the samples' people live, and whether they need a login. Another
+/// Providers of the four countries where the samples' people live, and whether they need a login. Another
 /// provider needs one unless told otherwise.
 pub(crate) const PROVIDERS: &[(&str, bool)] = &[
     ("sss_ph", true),
@@ -19,9 +19,12 @@ pub(crate) const PROVIDERS: &[(&str, bool)] = &[
     ("bpjstk_id", true),
     ("gojek_id", true),
     ("npwp_id", false),
-    ("imss_mx", true),
-    ("rappi_mx", true),
-    ("curp_mx", false),
+    ("vssid_vn", true),
+    ("grab_vn", true),
+    ("mst_vn", false),
+    ("sso_th", true),
+    ("lineman_th", true),
+    ("tin_th", false),
 ];
 
 /// What goes wrong with a link that fails, unless told otherwise.

@@ -368,7 +368,7 @@ fn a_provider_without_login_is_linked_by_its_task_alone() {
     let id = shared::id::AccountId::new(&*linked.account_id).unwrap();
     let account = client.account(&id).unwrap().unwrap();
     assert_eq!(account.connection_status, ConnectionStatus::Connected);
-    assert!(["tin_ph", "npwp_id", "curp_mx"].contains(&account.provider_id.unwrap().as_str()));
+    assert!(["tin_ph", "npwp_id", "mst_vn", "tin_th"].contains(&account.provider_id.unwrap().as_str()));
     // The same by the provider's name.
     simulator.link(&Link { provider_id: Some("tin_ph".into()), ..Link::default() });
     quiet(&simulator);
