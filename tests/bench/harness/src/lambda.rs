@@ -216,19 +216,43 @@ fn serve(mut socket: TcpStream, sender: &Sender<Message>) -> Result<()> {
         let Ok(Some(request)) = reader.read(&mut socket) else { return Ok(()) };
         let now = Instant::now();
         let path = request.path().strip_prefix("/2018-06-01/runtime/").context("an unknown path")?;
-        let message = match path.rsplit('/').next() {
-            Some("next") => Message::Next(socket.try_clone()?, now),
-            Some("response") => {
-                socket.write_all(&http::answer("202 Accepted", "", b""))?;
-                Message::Response(request.body, now)
-            }
-            _ => {
-                socket.write_all(&http::answer("202 Accepted", "", b""))?;
-                Message::Error(String::from_utf8_lossy(&request.body).into_owned())
-            }
+        let (message, is_next) = match path.rsplit('/').next() {
+            Some("next") => (Message::Next(socket.try_clone()?, now), true),
+            Some("response") => (Message::Response(request.body, now), false),
+            _ => (Message::Error(String::from_utf8_lossy(&request.body).into_owned()), false),
         };
+        // Before the function is answered: it then asks for its next event, maybe on another connection, whose thread
+        // could tell of that first.
         if sender.send(message).is_err() {
             return Ok(());
         }
+        if !is_next {
+            socket.write_all(&http::answer("202 Accepted", "", b""))?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_is_told_of_before_the_function_can_ask_for_the_next_event() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut function = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let (sender, messages) = mpsc::channel();
+        let serving = std::thread::spawn(move || serve(socket, &sender));
+        let mut accepted = vec![0; http::answer("202 Accepted", "", b"").len()];
+        for _ in 0..5000 {
+            let request = "POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+            function.write_all(request.as_bytes()).unwrap();
+            function.read_exact(&mut accepted).unwrap();
+            assert!(matches!(messages.try_recv(), Ok(Message::Response(body, _)) if body == b"{}"));
+        }
+        drop(function);
+        serving.join().unwrap().unwrap();
     }
 }
