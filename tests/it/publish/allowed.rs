@@ -76,7 +76,7 @@ fn webhooks() -> Vec<Value> {
     let kinds = EventType::KNOWN.iter().cloned().chain([EventType::Unknown("NEW_OF_TOMORROW".to_owned())]);
     let ours = kinds.map(|kind| sample::event(&kind, &Ids::fresh(&mut rng), now(), &mut rng));
     let mut all: Vec<Value> = ours.collect();
-    all.extend(examples().iter().map(|(_, body)| serde_json::from_slice(body).unwrap()));
+    all.extend(examples().iter().map(|example| serde_json::from_slice(&example.body).unwrap()));
     for (at, event) in all.iter_mut().enumerate() {
         event["id"] = json!(format!("et-{at}"));
     }
