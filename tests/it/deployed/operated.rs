@@ -805,6 +805,8 @@ async fn ended(child: &mut Child) -> Option<i32> {
 }
 
 async fn tail_goes_on_after_a_failure_and_ends_in_good_order(operated: &Operated) {
+    // Only what this tail asks is counted.
+    operated.proxy.calls();
     let mut child = operated.spawn(&["tail", "--json", "--type", "LINK_ADDED"]);
     let told = lines(&mut child);
     // Each time that is eight, one a shard: here the second time has begun.
