@@ -31,8 +31,8 @@ const BEHIND: SignedDuration = SignedDuration::from_mins(2);
 /// The most entries of the quarantine that one look reads.
 const PAGE: usize = 200;
 
-/// Says on stderr what became of the accepted bodies, as far as the receiver's table can be read.
-pub(super) async fn tell(args: &Args, stack: Option<&Stack>, accepted: &[Outgoing]) {
+/// Prints to stderr what became of the accepted bodies, as far as the receiver's table can be read.
+pub(super) async fn print_outcomes(args: &Args, stack: Option<&Stack>, accepted: &[Outgoing]) {
     let mut sought: BTreeMap<String, &Outgoing> = BTreeMap::new();
     for event in accepted {
         sought.insert(BodyHash::of(&event.body).as_str().to_owned(), event);

@@ -56,7 +56,7 @@ pub async fn run(mut args: Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         None => {
             let code = report.finish(events::one_user(&events))?;
             if expected == Expected::Acceptance {
-                filed::tell(args, stack.as_ref(), &report.accepted_files).await;
+                filed::print_outcomes(args, stack.as_ref(), &report.accepted_files).await;
             }
             Ok(code)
         }
