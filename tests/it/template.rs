@@ -283,24 +283,17 @@ fn every_route_leads_to_its_function_and_is_open_to_whom_it_should() {
         routes.keys().filter_map(|key| key.strip_prefix("GET ")).filter(|path| served[*path] == "query");
     let paths = query::operation::Operation::ALL.iter().flat_map(|operation| operation.paths());
     assert_eq!(read.collect::<BTreeSet<_>>(), paths.collect());
-    // `cargo lambda watch` serves the same.
-    let manifest = std::fs::read_to_string(it_dir().join("../../Cargo.toml")).unwrap();
-    let served_locally = manifest.split("[workspace.metadata.lambda.watch.router]\n").nth(1).unwrap();
-    let watched: BTreeMap<String, String> = served_locally
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .map(|line| {
-            let (path, function) = line.split_once(" = ").unwrap();
-            (path.trim_matches('"').to_owned(), function.trim_matches('"').to_owned())
-        })
-        .collect();
-    assert_eq!(watched, served);
     // No API answers preflights by itself: which origins may send is the function's to say.
     for (name, api) in of_type(template, "AWS::ApiGatewayV2::Api") {
         assert!(api.get("CorsConfiguration").is_none(), "{name}");
     }
     let authorizer = of_type(template, "AWS::ApiGatewayV2::Authorizer")["BackendAuthorizer"];
     assert_eq!(authorizer["JwtConfiguration"]["Issuer"], json!({ "Ref": "JwtIssuer" }));
+}
+
+#[test]
+fn the_urls_that_functions_hand_on_are_the_outputs() {
+    let template = template();
     let outputs = &template["Outputs"];
     let functions = of_type(template, "AWS::Serverless::Function");
     for (output, function, variable) in [

@@ -49,7 +49,9 @@ fn who_waits_for_another_cargo_is_told_and_stdout_is_the_tool_s_alone() {
         .map(|path| File::options().write(true).open(path).unwrap())
         .collect();
     assert!(!locks.is_empty());
-    locks.iter().for_each(|lock| lock.lock().unwrap());
+    for lock in &locks {
+        lock.lock().unwrap();
+    }
     let mut waiting = cargo(dir, &["smile"]).spawn().unwrap();
     let mut stderr = BufReader::new(waiting.stderr.take().unwrap());
     let mut line = String::new();

@@ -50,11 +50,14 @@ impl Event {
     }
 }
 
+/// Whether an event is watched for.
+type Wants = fn(&Event) -> bool;
+
 /// A tail, how many events it reads at most at a time, what it has told, and how long it pauses.
 struct Reader {
     tail: Tail,
     most: usize,
-    wants: fn(&Event) -> bool,
+    wants: Wants,
     told: Vec<String>,
     pause: std::ops::Range<i64>,
     due: Timestamp,
@@ -167,7 +170,7 @@ async fn it_can_begin_with_the_last_events_however_old_they_are() {
     stored.sort_by_key(|(stored_at, _)| *stored_at);
     let table = &receiver.table;
     let account = AccountId::new("a-2").unwrap();
-    let watches: [(Watch, fn(&Event) -> bool); 4] = [
+    let watches: [(Watch, Wants); 4] = [
         (Watch::default(), |_| true),
         (Watch { user: Some(UserId::new("u-1").unwrap()), ..Watch::default() }, |event| event.user == "u-1"),
         (Watch { account: Some(account), ..Watch::default() }, |event| event.account == "a-2"),

@@ -125,14 +125,13 @@ pub(super) fn follow(scene: &Arc<Scene>) -> Stream {
 
 /// What has come; at first the last events.
 async fn poll(tail: &mut Option<Tail>, table: &Table, now: Timestamp) -> Result<Vec<StoredEvent>, Fault> {
-    let tail = match tail {
-        Some(tail) => tail,
-        None => {
-            let last = since_last(table, &Watch::default(), LAST, now).await?;
-            let recent = now.saturating_sub(RECENT).unwrap_or_default();
-            let since = last.map_or(recent, |last| last.min(recent));
-            tail.insert(Tail::new(table.clone(), Watch::default(), since))
-        }
+    let tail = if let Some(tail) = tail {
+        tail
+    } else {
+        let last = since_last(table, &Watch::default(), LAST, now).await?;
+        let recent = now.saturating_sub(RECENT).unwrap_or_default();
+        let since = last.map_or(recent, |last| last.min(recent));
+        tail.insert(Tail::new(table.clone(), Watch::default(), since))
     };
     tail.poll(now).await
 }

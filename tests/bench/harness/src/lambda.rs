@@ -247,7 +247,8 @@ mod tests {
         let serving = std::thread::spawn(move || serve(socket, &sender));
         let mut accepted = vec![0; http::answer("202 Accepted", "", b"").len()];
         for _ in 0..5000 {
-            let request = "POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+            let request =
+                "POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
             function.write_all(request.as_bytes()).unwrap();
             function.read_exact(&mut accepted).unwrap();
             assert!(matches!(messages.try_recv(), Ok(Message::Response(body, _)) if body == b"{}"));
