@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::aws::Patience;
-use shared::registration::Left;
+use shared::registration::{Left, PROBED_WITHIN};
 use shared::smile_api::WebhookId;
 use tokio::time::timeout;
 

@@ -193,8 +193,8 @@ pub async fn since_last(
         TimeZone::UTC.to_datetime(newest).date().series(-jiff::Span::new().days(1)).take(DAYS_BACK);
     loop {
         let partitions: Vec<Partition> = match &watch.user {
-            Some(user) => vec![Partition::Timeline(Subject::User(user.clone()))],
-            None => days.next().into_iter().flat_map(Partition::of_day).collect(),
+            Some(user) => Partition::of_timeline(Subject::User(user.clone()), filter.source),
+            None => days.next().into_iter().flat_map(|day| Partition::of_day(day, filter.source)).collect(),
         };
         if partitions.is_empty() {
             break;
