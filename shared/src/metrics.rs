@@ -79,8 +79,10 @@ metrics! {
     LinkRefused by Reason, from link;
     /// Events that were stored for the first time.
     Stored, from consumer;
-    /// Those among them that changed no state, by reason.
+    /// Webhooks among them that changed no state, by reason.
     Unfolded by Reason, from consumer;
+    /// Callbacks among them that changed no state, by reason. Apart from webhooks: a browser can cause it.
+    CallbackUnfolded by Reason, from consumer;
     /// Events that were stored for the first time and of which a part could not be read, or has a shape that is not
     /// known.
     PartlyRead, from consumer;

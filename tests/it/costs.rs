@@ -102,12 +102,12 @@ async fn sizes(events: &[String]) -> BTreeMap<(String, String), usize> {
     receiver.items().await.iter().map(|item| ((text(item, "pk"), text(item, "sk")), size(item))).collect()
 }
 
-/// The writes among a consumer's calls of DynamoDB, their write units, and the events' items.
+/// The writes among a consumer's calls of DynamoDB, their write units, read units, and the events' items.
 fn written(
     calls: Vec<(String, Value)>,
     sizes: &BTreeMap<(String, String), usize>,
-) -> (usize, usize, Vec<Value>) {
-    let (mut writes, mut write_units, mut stored) = (0, 0, Vec::new());
+) -> (usize, usize, usize, Vec<Value>) {
+    let (mut writes, mut write_units, mut read_units, mut stored) = (0, 0, 0, Vec::new());
     for (operation, request) in calls {
         match operation.as_str() {
             "PutItem" => {
@@ -126,10 +126,15 @@ fn written(
                 writes += 1;
                 write_units += units(sizes.get(&(key("pk"), key("sk"))).copied().unwrap_or(1));
             }
-            other => assert!(["BatchGetItem", "GetItem", "Query"].contains(&other), "{other} may write, too"),
+            // One for each key, since it must not be out of date; no item here has more than 4 KB.
+            "BatchGetItem" => {
+                read_units += request["RequestItems"]["table"]["Keys"].as_array().unwrap().len()
+            }
+            "GetItem" | "Query" => read_units += 1,
+            other => panic!("{other} may write, too"),
         }
     }
-    (writes, write_units, stored)
+    (writes, write_units, read_units, stored)
 }
 
 /// Runs a function with one event each; gives its log, less what its start logs.
@@ -219,10 +224,11 @@ async fn the_readme_says_what_an_event_costs() {
     })
     .await;
     measured.add("log of consumer", log.len() / count);
-    let (writes, write_units, stored) = written(taken(), &sizes);
+    let (writes, write_units, read_units, stored) = written(taken(), &sizes);
     assert_eq!(stored.len(), events.len());
     measured.add("DynamoDB writes", 1000 * writes / count);
     measured.add("DynamoDB write units", 1000 * write_units / count);
+    measured.add("DynamoDB read units", 1000 * read_units / count);
 
     let changes = stored.iter().enumerate().map(|(at, item)| {
         json!({ "Records": [{ "eventID": at.to_string(), "eventName": "INSERT", "eventSource": "aws:dynamodb",

@@ -32,7 +32,8 @@ fn attribute(value: &Value) -> AttributeValue {
     }
 }
 
-fn attributes(item: &Map<String, Value>) -> std::collections::HashMap<String, AttributeValue> {
+/// An item as the table takes it.
+pub(crate) fn attributes(item: &Map<String, Value>) -> std::collections::HashMap<String, AttributeValue> {
     item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
 }
 

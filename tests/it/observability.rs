@@ -211,15 +211,16 @@ fn every_alarm_watches_a_series_that_is_written() {
         Metric::ALL.iter().map(|metric| metric.name()).filter(|name| !watched.contains(*name)).collect();
     assert_eq!(
         unwatched,
-        // Strangers' requests alarm when there are many (gateway-client-errors); an unknown type is stored and waits
-        // for a newer version. What anybody's browser can cause wakes nobody. What no page was told of fails an
+        // Strangers' requests alarm when there are many (gateway-client-errors). What anybody's browser can cause wakes
+        // nobody, and neither does a second body under an id: both are kept. What no page was told of fails an
         // invocation, or the page comes back.
         [
             "RejectedSource",
             "CallbackReceived",
             "CallbackRefused",
             "Linked",
-            "Unfolded",
+            "CallbackUnfolded",
+            "OtherBody",
             "CallbackQuarantined",
             "CallbackOverLimit",
             "LiveConnected",
@@ -241,6 +242,7 @@ fn every_alarm_watches_a_series_that_is_written() {
             stored: stored(deliveries),
             unfolded: None,
             is_partly_read: false,
+            is_callback: false,
         })
         .iter()
         .flat_map(consumer::Outcome::counts)
@@ -288,7 +290,7 @@ fn every_alarm_is_told_means_something_and_stands_in_the_runbook() {
         let most = template["Parameters"]["SilenceMinutes"]["MaxValue"].as_u64().unwrap();
         assert!(period * periods.unwrap_or(most) <= 86_400, "{name}");
     }
-    assert_eq!(slugs.len(), 46);
+    assert_eq!(slugs.len(), 48);
     // Sections that are no alarm's.
     let others: Vec<&str> =
         sections.keys().map(String::as_str).filter(|section| !slugs.contains(*section)).collect();
@@ -410,7 +412,11 @@ pub(crate) fn every_count() -> [(&'static str, Vec<Count>); 8] {
     }
     for unfolded in [None].into_iter().chain(Unfolded::WORDS.map(Some)) {
         for stored in [Stored::New { body_kept: true }, Stored::OtherBody { body_kept: true }] {
-            consumer.extend(consumer::Outcome::Stored { stored, unfolded, is_partly_read: true }.counts());
+            for is_callback in [false, true] {
+                let is_partly_read = !is_callback;
+                let stored = consumer::Outcome::Stored { stored, unfolded, is_partly_read, is_callback };
+                consumer.extend(stored.counts());
+            }
         }
     }
     for reason in reasons {
@@ -428,7 +434,10 @@ pub(crate) fn every_count() -> [(&'static str, Vec<Count>); 8] {
     }
     for deliveries in [2, 3] {
         let stored = Stored::Repeat { deliveries, new_delivery: true };
-        consumer.extend(consumer::Outcome::Stored { stored, unfolded: None, is_partly_read: false }.counts());
+        consumer.extend(
+            consumer::Outcome::Stored { stored, unfolded: None, is_partly_read: false, is_callback: false }
+                .counts(),
+        );
     }
     for outcome in [
         Answered::RejectedSource { valid_signature: true },

@@ -957,13 +957,15 @@ fn choices(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
 #[test]
 fn nothing_is_left_out_on_the_local_cloud_but_what_it_cannot_take() {
     /// What sits behind `Local`, and why.
-    const LEFT_OUT: [(&str, &str); 10] = [
+    const LEFT_OUT: [(&str, &str); 12] = [
         ("AlarmTopicPolicy", "denies what comes without TLS, as all does on the local cloud"),
         ("BusArchive", "the local cloud has none, and refuses the stack"),
         ("CallbackDeadLetterQueuePolicy", "as the topic's policy"),
         ("CallbackQueuePolicy", "the same"),
         ("PublishDeadLetterQueuePolicy", "the same"),
         ("PublishRetryQueuePolicy", "the same"),
+        ("NewAtSmileAlarm", "metric maths, which the local cloud refuses"),
+        ("UnfoldedAlarm", "metric maths, which the local cloud refuses"),
         ("PublishStoppedAlarm", "metric maths, which the local cloud refuses"),
         ("PushDeadLetterQueuePolicy", "as the topic's policy"),
         ("WebhookDeadLetterQueuePolicy", "the same"),

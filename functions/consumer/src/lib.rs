@@ -52,6 +52,8 @@ pub enum Outcome {
         unfolded: Option<&'static str>,
         /// Whether something in it could not be read.
         is_partly_read: bool,
+        /// Whether a browser said it.
+        is_callback: bool,
     },
     /// A webhook is in quarantine.
     Quarantined(Reason),
@@ -263,7 +265,12 @@ impl Consumer {
             unread,
             "stored"
         );
-        Ok(Outcome::Stored { stored, unfolded, is_partly_read: unread.is_some() })
+        Ok(Outcome::Stored {
+            stored,
+            unfolded,
+            is_partly_read: unread.is_some(),
+            is_callback: delivered.job.source == Source::Callback,
+        })
     }
 
     /// Puts into quarantine what is told well enough by its reason.
@@ -323,9 +330,11 @@ impl Outcome {
                 stored: stored @ (Stored::New { .. } | Stored::OtherBody { .. }),
                 unfolded,
                 is_partly_read,
+                is_callback,
             } => {
                 let mut counts = vec![Count::of(Metric::Stored)];
-                counts.extend(unfolded.map(|reason| Count::by(Metric::Unfolded, reason)));
+                let metric = if *is_callback { Metric::CallbackUnfolded } else { Metric::Unfolded };
+                counts.extend(unfolded.map(|reason| Count::by(metric, reason)));
                 if *is_partly_read {
                     counts.push(Count::of(Metric::PartlyRead));
                 }

@@ -133,7 +133,10 @@ impl Table {
         }
         let carried = record.carried();
         let is_marked = self.write_state(&record).await?;
-        let revoked = is_marked || self.any_revoked(&carried).await?;
+        // What was written has answered for itself. With only that, one look at the end is enough.
+        let written = record.writes.unwrap_or_default().iter().map(|write| write.entity.clone());
+        let is_answered = carried.is_within(&written.collect::<Vec<_>>());
+        let revoked = is_marked || (!is_answered && self.any_revoked(&carried).await?);
         if revoked && !is_marked {
             self.mark_from_tombstones(&carried, record.stored_at).await?;
         }

@@ -63,6 +63,17 @@ impl Carried {
         carried
     }
 
+    /// Whether there is nothing that it could carry but what these items, which were just written, are about.
+    pub(super) fn is_within(&self, written: &[Entity]) -> bool {
+        let of = |entity: &Entity| match entity {
+            Entity::Account(_, id) => Some(Subject::Account(id.clone())),
+            Entity::Archive(_, id) => Some(Subject::Archive(id.clone())),
+            _ => None,
+        };
+        let written: Vec<Subject> = written.iter().filter_map(of).collect();
+        self.texts.is_none() && self.owned.iter().all(|subject| written.contains(subject))
+    }
+
     fn ids(&self) -> BTreeSet<&str> {
         let owned = self.owned.iter().map(|subject| match subject {
             Subject::Account(id) => id.as_str(),

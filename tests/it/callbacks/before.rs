@@ -4,10 +4,6 @@
 //! one screen, said that the account is connected, and closed the widget, the latter twice with different words; one
 //! webhook could not be read.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::callback::event_id;
@@ -18,25 +14,8 @@ use shared::table::{Confirmation, Filter};
 use smile_cli::walk::Walk;
 
 use super::{Browser, account, item, screen};
+use crate::frozen::attributes;
 use crate::support::{it_dir, quarantined_on, read_json};
-
-fn attribute(value: &Value) -> AttributeValue {
-    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
-    let text = || value.as_str().unwrap().to_owned();
-    match kind.as_str() {
-        "S" => AttributeValue::S(text()),
-        "N" => AttributeValue::N(text()),
-        "B" => AttributeValue::B(Blob::new(base64_simd::STANDARD.decode_to_vec(text()).unwrap())),
-        "SS" => AttributeValue::Ss(serde_json::from_value(value.clone()).unwrap()),
-        "L" => AttributeValue::L(value.as_array().unwrap().iter().map(attribute).collect()),
-        "M" => AttributeValue::M(attributes(value)),
-        other => panic!("{other}"),
-    }
-}
-
-fn attributes(value: &Value) -> HashMap<String, AttributeValue> {
-    value.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
-}
 
 /// A browser whose receiver has the table of before.
 async fn before() -> Browser {
@@ -45,7 +24,7 @@ async fn before() -> Browser {
     assert!(items.iter().all(|item| !item["pk"]["S"].as_str().unwrap().starts_with("WIDGET")));
     for item in &items {
         let put = browser.receiver.dynamodb.put_item().table_name("table");
-        put.set_item(Some(attributes(item))).send().await.unwrap();
+        put.set_item(Some(attributes(item.as_object().unwrap()))).send().await.unwrap();
     }
     browser
 }
@@ -128,9 +107,9 @@ async fn what_was_said_before_is_found_by_every_reader_and_merged_with_what_is_s
     // Every list has all of it, in the order in which it was stored.
     let callbacks = ["c-1", "c-2", "c-3", "c-4", "c-5", "c-6"].map(of);
     let all: Vec<&str> = ["et-1"].into_iter().chain(callbacks.iter().map(String::as_str)).collect();
-    assert_eq!(ids(&api(&browser, "/v1/users/u-1/events", "").await), all);
-    assert_eq!(ids(&api(&browser, "/v1/users/u-1/events", "source=callback").await), all[1..]);
-    assert_eq!(ids(&api(&browser, "/v1/users/u-1/events", "source=webhook").await), all[..1]);
+    assert_eq!(ids(&api(&browser, "/v1/timeline", "user=u-1").await), all);
+    assert_eq!(ids(&api(&browser, "/v1/timeline", "user=u-1&source=callback").await), all[1..]);
+    assert_eq!(ids(&api(&browser, "/v1/timeline", "user=u-1&source=webhook").await), all[..1]);
     assert_eq!(ids(&api(&browser, "/v1/events", "from=2026-03-01T00:00:00Z").await), all);
     let table = &browser.receiver.table;
     let newest = table.events_of(&Subject::User(user.clone()), None, 3).await.unwrap();
