@@ -3,6 +3,7 @@
 //! | module | what it shows | needs |
 //! |---|---|---|
 //! | `golden` | the vendor's examples are read right | the vendor's files, or says that they are not there |
+//! | `members` | every member of the vendor's schemas is read, or left out for a reason | the vendor's files, or says that they are not there |
 //! | `histories` | events add up to the right state, in any order and repetition | nothing |
 //! | `converges` | the table holds what the fold defines | SQLite, built in |
 //! | `refused` | what must not reach the queue does not | nothing |
@@ -49,6 +50,7 @@ mod histories;
 mod kept;
 mod live;
 mod mangled;
+mod members;
 mod observability;
 mod operations;
 mod pages;

@@ -73,12 +73,15 @@ impl Shuffle {
         all
     }
 
-    /// One event of any type about few things in few seconds.
+    /// One event of any type about few things in few seconds. Its source is of any kind, plain or not, and its payload
+    /// can carry something of another user.
     pub(crate) fn event(&mut self) -> String {
         let kind = self.0.choice(EventType::KNOWN).unwrap();
         let mut pick = |of: &[&str]| (*self.0.choice(of).unwrap()).to_owned();
-        let (user, account) = (pick(&["u-1", "u-2"]), pick(&["a-1", "a-2"]));
-        json!({
+        let (user, other) = (pick(&["u-1", "u-2"]), pick(&["u-1", "u-2"]));
+        let (account, source) = (pick(&["a-1", "a-2", ""]), pick(&["a-1", "a-2", "r-1"]));
+        let channel = pick(&["WinkSite", "Sdk"]);
+        let mut event = json!({
             "id": format!("et-{}", pick(&["1", "2", "3", "4", "5", "6", "7", "8", "9"])),
             "version": 1,
             "type": kind,
@@ -86,20 +89,29 @@ impl Shuffle {
             "data": {
                 "userId": user,
                 "accountId": account,
-                "sourceId": account,
-                "sourceType": "ACCOUNT",
+                "sourceId": source,
+                "sourceType": pick(&["ACCOUNT", "ARCHIVE", "UPLOAD", "SOCIAL_SECURITY", "NEW"]),
                 "archiveId": "r-1",
                 "inviteId": "i-1",
                 "recordId": "ss-1",
                 "verificationId": "ver-1",
-                "taskType": pick(&["LINK_ACCOUNT", "UPDATE_ACCOUNT"]),
+                "taskType": pick(&["LINK_ACCOUNT", "UPDATE_ACCOUNT", "ANALYZE_ARCHIVE"]),
                 "status": pick(&["SUCCEEDED", "FAILED"]),
                 "monitorStatus": pick(&["ACTIVE", "USER_ACTION_REQUIRED"]),
                 "errorCode": pick(&["INVALID_AUTH", "MFA_TIMEOUT"]),
-                "count": self.0.u8(..4),
-                "session": { "userId": user, "status": "COMPLETED", "channel": "WinkSite", "channelId": "s" },
+                "session": { "userId": user, "status": "COMPLETED", "channel": channel, "channelId": "s" },
             },
-        })
-        .to_string()
+        });
+        let data = &mut event["data"];
+        data["count"] = json!(self.0.u8(..4));
+        match self.0.u8(..4) {
+            0 => data["sourceType"] = Value::Null,
+            1 => {
+                data["payload"] =
+                    json!({ "identity": { "metadata": { "userId": other, "sourceId": source } } })
+            }
+            _ => {}
+        }
+        event.to_string()
     }
 }

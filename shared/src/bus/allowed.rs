@@ -19,6 +19,8 @@ const TASK_FINISHED: &[M] = &[
     M::Status,
     M::ErrorCode,
     M::Datapoints,
+    M::Items,
+    M::Cut,
 ];
 const SYNC: &[M] = &[
     M::User,
@@ -29,7 +31,10 @@ const SYNC: &[M] = &[
     M::Status,
     M::MonitorStatus,
     M::Datapoints,
+    M::Items,
+    M::Cut,
 ];
+const SESSION: &[M] = &[M::User, M::Status, M::Providers, M::FileTypes, M::Items, M::Cut];
 const ONE_ADDED: &[M] = &[M::User, M::Account, M::Providers, M::Item];
 const MANY_ADDED: &[M] = &[M::User, M::Account, M::Providers, M::Count];
 const IDS_UPDATED: &[M] = &[M::User, M::Account, M::Providers, M::Count, M::UpdatedIds, M::UpdatedAt];
@@ -44,7 +49,8 @@ pub(super) fn of_webhook(kind: &EventType) -> &'static [M] {
     use EventType as E;
     match kind {
         E::UserCreated => &[M::User],
-        E::UserSessionCompleted | E::UserSessionReset => &[M::User, M::Status],
+        E::UserSessionCompleted => SESSION,
+        E::UserSessionReset => &[M::User, M::Status],
         E::AccountCreated | E::AccountConnected | E::AccountDisconnected => ACCOUNT,
         E::AccountFailed => FAILED,
         E::AccountSyncTaskFinished => SYNC,
@@ -64,7 +70,9 @@ pub(super) fn of_webhook(kind: &EventType) -> &'static [M] {
         E::DocumentsUpdated | E::EmploymentsUpdated | E::LiabilitiesUpdated => IDS_UPDATED,
         E::IncomesUpdated | E::EincomesUpdated | E::ContributionsUpdated => SPAN_UPDATED,
         E::VerificationStarted => &[M::Verification],
-        E::VerificationCompleted => &[M::Verification, M::ResultCode],
+        E::VerificationCompleted => {
+            &[M::Verification, M::ResultCode, M::FinalMatches, M::Matched, M::Mismatched]
+        }
         E::RecordCreated => &[M::Record, M::RecordType],
         E::RecordCompleted => &[M::Record, M::RecordType, M::Status, M::ResultCode],
         E::Unknown(_) => IDS,

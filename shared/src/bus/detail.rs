@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::allowed::{of_callback, of_webhook};
 use super::member::{Member, word_schema};
 use crate::callback::Name;
-use crate::event::EventType;
 use crate::event::words::is_word;
+use crate::event::{EventType, instant};
 use crate::id::MAX_ID_BYTES;
 use crate::job::Source;
 use crate::table::StoredEvent;
@@ -82,6 +82,9 @@ impl Kind {
         add("id", json!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES }));
         add("type", kind_schema);
         add("source", json!({ "enum": sources }));
+        if matches!(self, Self::Webhook(_)) {
+            add("otherBodyOf", json!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES }));
+        }
         for at in ["receivedAt", "storedAt", "occurredAt"] {
             add(at, json!({ "type": "string", "format": "date-time" }));
         }
@@ -110,7 +113,10 @@ impl Detail {
         add("source", json!(event.source));
         add("receivedAt", json!(event.received_at));
         add("storedAt", json!(event.stored_at));
-        if let Some(at) = event.created_at.as_deref().and_then(|at| at.parse::<Timestamp>().ok()) {
+        if let Some(first) = event.other_body_of.as_ref().filter(|_| matches!(kind, Kind::Webhook(_))) {
+            add("otherBodyOf", json!(first));
+        }
+        if let Some(at) = event.created_at.as_deref().and_then(instant) {
             add("occurredAt", json!(at));
         }
         for member in kind.members() {
@@ -205,10 +211,12 @@ mod tests {
         ];
         let mut facts: Map<String, Value> =
             one.map(|name| (name.to_owned(), say(name))).into_iter().collect();
-        for list in ["providers", "datapoints", "updated_ids"] {
+        for list in ["providers", "datapoints", "updated_ids", "cut", "file_types", "matched", "mismatched"] {
             facts.insert(list.to_owned(), json!(vec![say(list); 300]));
         }
         facts.insert("count".to_owned(), json!(2));
+        facts.insert("final_matches".to_owned(), json!(false));
+        facts.insert("items".to_owned(), json!({ say("items").as_str().unwrap_or_default(): 2 }));
         serde_json::from_value(json!({
             "id": "et-1", "type": kind, "source": source, "created_at": "2026-03-01T18:00:00+08:00",
             "received_at": "2026-03-01T10:00:01Z", "stored_at": "2026-03-01T10:00:02Z", "hash": "", "bytes": 0,
@@ -233,7 +241,11 @@ mod tests {
             assert!(!json.contains("Juan") && !json.contains("Rizal"), "{kind}: {json}");
             let left: BTreeSet<&str> = detail.members.keys().map(String::as_str).collect();
             let envelope = ["id", "type", "source", "receivedAt", "storedAt", "occurredAt"];
-            assert!(left.iter().all(|name| *name == "count" || envelope.contains(name)), "{kind}: {json}");
+            let numbers = ["count", "finalMatches"];
+            assert!(
+                left.iter().all(|name| numbers.contains(name) || envelope.contains(name)),
+                "{kind}: {json}"
+            );
         }
         let odd = Detail::of(&event("webhook", "Juan dela Cruz", |_| json!("x")));
         assert_eq!((odd.detail_type(), odd.metric_word()), ("UNKNOWN", "UNKNOWN"));

@@ -1,6 +1,8 @@
 //! One member of a detail: its name, what it takes from an event, and its schema. Each lets through what has its
 //! form, and nothing else.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::event::words::{is_of_word, is_word};
@@ -31,6 +33,12 @@ pub(super) enum Member {
     RecordType,
     Datapoints,
     Count,
+    Items,
+    Cut,
+    FileTypes,
+    FinalMatches,
+    Matched,
+    Mismatched,
     Item,
     UpdatedIds,
     UpdatedFrom,
@@ -59,6 +67,12 @@ impl Member {
             Self::RecordType => "recordType",
             Self::Datapoints => "datapoints",
             Self::Count => "count",
+            Self::Items => "items",
+            Self::Cut => "cut",
+            Self::FileTypes => "fileTypes",
+            Self::FinalMatches => "finalMatches",
+            Self::Matched => "matched",
+            Self::Mismatched => "mismatched",
             Self::Item => "itemId",
             Self::UpdatedIds => "updatedIds",
             Self::UpdatedFrom => "updatedFrom",
@@ -88,6 +102,12 @@ impl Member {
             Self::RecordType => word(facts.record_type.as_ref()),
             Self::Datapoints => words(&facts.datapoints),
             Self::Count => facts.count.filter(|count| *count <= MAX_COUNT).map(Value::from),
+            Self::Items => counts(&facts.items),
+            Self::Cut => words(&facts.cut),
+            Self::FileTypes => words(&facts.file_types),
+            Self::FinalMatches => facts.final_matches.map(Value::from),
+            Self::Matched => words(&facts.matched),
+            Self::Mismatched => words(&facts.mismatched),
             Self::Item => word(facts.item.as_ref()),
             Self::UpdatedIds => words(&facts.updated_ids),
             Self::UpdatedFrom => time(facts.updated_from.as_ref()),
@@ -103,10 +123,21 @@ impl Member {
             Self::User | Self::Account | Self::Archive | Self::Invite | Self::Record | Self::Verification => {
                 of_word_schema(MAX_ID_BYTES)
             }
-            Self::Providers | Self::Datapoints | Self::UpdatedIds => {
+            Self::Providers
+            | Self::Datapoints
+            | Self::UpdatedIds
+            | Self::Cut
+            | Self::FileTypes
+            | Self::Matched
+            | Self::Mismatched => {
                 json!({ "type": "array", "items": word_schema(), "minItems": 1, "maxItems": MAX_LIST })
             }
-            Self::Count => json!({ "type": "integer", "minimum": 0, "maximum": MAX_COUNT }),
+            Self::Count => count_schema(),
+            Self::Items => json!({
+                "type": "object", "propertyNames": word_schema(), "additionalProperties": count_schema(),
+                "minProperties": 1, "maxProperties": MAX_LIST,
+            }),
+            Self::FinalMatches => json!({ "type": "boolean" }),
             Self::UpdatedFrom | Self::UpdatedTo | Self::UpdatedAt => {
                 json!({ "type": "string", "anyOf": [{ "format": "date-time" }, { "format": "date" }] })
             }
@@ -122,6 +153,10 @@ impl Member {
             | Self::Reason => word_schema(),
         }
     }
+}
+
+fn count_schema() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": MAX_COUNT })
 }
 
 pub(super) fn word_schema() -> Value {
@@ -145,9 +180,16 @@ fn words(list: &[String]) -> Option<Value> {
     (!words.is_empty()).then(|| json!(words))
 }
 
+/// Numbers by name.
+fn counts(items: &BTreeMap<String, u64>) -> Option<Value> {
+    let is_told = |(name, count): &(&String, &u64)| is_word(name) && **count <= MAX_COUNT;
+    let told: BTreeMap<&String, &u64> = items.iter().filter(is_told).take(MAX_LIST).collect();
+    (!told.is_empty()).then(|| json!(told))
+}
+
 /// An instant, in UTC, or a day.
 fn time(at: Option<&String>) -> Option<Value> {
     let at = at?;
-    let instant = at.parse::<jiff::Timestamp>().map(|at| json!(at));
-    instant.or_else(|_| at.parse::<jiff::civil::Date>().map(|day| json!(day))).ok()
+    let instant = crate::event::instant(at).map(|at| json!(at));
+    instant.or_else(|| at.parse::<jiff::civil::Date>().map(|day| json!(day)).ok())
 }

@@ -113,8 +113,12 @@ async fn every_cause_moves_its_metric_and_nothing_personal_is_told() {
     let seen: BTreeSet<Metric> = counted.iter().map(|(metric, _)| *metric).collect();
     // What takes Smile's credentials is not deployed here: see `deployed::registration`, `callbacks::personal`
     // (the real binary's lines), `callbacks::flood` and `callbacks::folded`.
-    let with_credentials =
-        [Metric::CallbackQuarantined, Metric::CallbackOverLimit, Metric::UnconfirmedConnection];
+    let with_credentials = [
+        Metric::CallbackQuarantined,
+        Metric::CallbackUnfolded,
+        Metric::CallbackOverLimit,
+        Metric::UnconfirmedConnection,
+    ];
     let of_these = |metric: &Metric| {
         metric.functions().iter().any(|function| ["webhook", "consumer"].contains(function))
     };
@@ -187,13 +191,16 @@ async fn stored_repeated_and_quarantined(deployed: &Deployed, signed: &mut impl 
         (person.clone().into_bytes(), "no_id"),
         (with(json!({ "type": personal::person() })), "no_type"),
         (with(json!({ "id": person.repeat(3) })), "id_length"),
-        // The id of the first event, with another body.
-        (with(json!({ "id": PLANTED, "another": "body" })), "id_conflict"),
     ] {
         let signature = signed(&body);
         assert_eq!(deployed.with_signature(&body, &signature).await, 200, "{reason}");
         deployed.moved(&before, Metric::Quarantined, Some(reason)).await;
     }
+    // The id of the first event, with another body.
+    let body = with(json!({ "id": PLANTED, "another": "body" }));
+    let signature = signed(&body);
+    assert_eq!(deployed.with_signature(&body, &signature).await, 200);
+    deployed.moved(&before, Metric::OtherBody, None).await;
     for (change, reason) in [
         (json!({ "id": "et-o-2", "version": person }), "version"),
         (json!({ "id": "et-o-3", "createdAt": person }), "created_at_unreadable"),

@@ -18,7 +18,9 @@ use crate::personal::{MARKS, found, person};
 use crate::support::{it_dir, read_json};
 
 /// Members of a body that the bus may carry something of: those of [`shared::bus::detail`], by the vendor's names.
-const ALLOWED: [&str; 30] = [
+const ALLOWED: [&str; 32] = [
+    "idType",
+    "fileType",
     "userId",
     "accountId",
     "archiveId",
