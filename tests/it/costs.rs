@@ -128,7 +128,7 @@ fn written(
             }
             // One for each key, since it must not be out of date; no item here has more than 4 KB.
             "BatchGetItem" => {
-                read_units += request["RequestItems"]["table"]["Keys"].as_array().unwrap().len()
+                read_units += request["RequestItems"]["table"]["Keys"].as_array().unwrap().len();
             }
             "GetItem" | "Query" => read_units += 1,
             other => panic!("{other} may write, too"),

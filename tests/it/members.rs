@@ -158,11 +158,9 @@ fn every_member_is_read_or_left_out_for_a_reason() {
     let specification = Specification(specification["components"]["schemas"].clone());
     let (mut unread, mut used, mut count) = (BTreeMap::new(), BTreeSet::new(), 0);
     for kind in EventType::KNOWN {
-        let name: String = kind
-            .as_str()
-            .split('_')
-            .map(|word| format!("{}{}", &word[..1], word[1..].to_ascii_lowercase()))
-            .collect();
+        let words = kind.as_str().split('_');
+        let name: String =
+            words.flat_map(|word| [word[..1].to_owned(), word[1..].to_ascii_lowercase()]).collect();
         let event = specification.resolved(&specification.0[format!("{name}Event")]);
         let schema = &event["properties"]["data"];
         assert!(!schema.is_null(), "{kind}");

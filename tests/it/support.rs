@@ -108,7 +108,7 @@ impl Shuffle {
             0 => data["sourceType"] = Value::Null,
             1 => {
                 data["payload"] =
-                    json!({ "identity": { "metadata": { "userId": other, "sourceId": source } } })
+                    json!({ "identity": { "metadata": { "userId": other, "sourceId": source } } });
             }
             _ => {}
         }

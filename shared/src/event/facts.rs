@@ -440,7 +440,7 @@ impl Reader {
                     self.facts.subjects.extend(records.map(Subject::Record));
                 }
             } else {
-                self.section("", name, &value);
+                self.section("", name, value);
             }
         }
     }
@@ -739,9 +739,11 @@ impl Reader {
         }
         // A number, or a text written inside a text, is taken for what it says, but is not the shape that is known.
         let is_number = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
-        let found = text.map(Cow::into_owned).or_else(|| match is_number {
-            true => Some(raw.get().to_owned()),
-            false => serde_json::from_str(&super::words::text(Some(raw))?).ok(),
+        let found = text.map(Cow::into_owned).or_else(|| {
+            if is_number {
+                return Some(raw.get().to_owned());
+            }
+            serde_json::from_str(&super::words::text(Some(raw))?).ok()
         });
         found.filter(|text| !text.is_empty())
     }
@@ -868,15 +870,17 @@ fn source_kinds(
     types: &BTreeSet<String>,
 ) -> (Kinds, Option<SourceType>) {
     let could_be = Kinds::of(types);
-    let folded_as = match (could_be, task) {
-        (_, Some(TaskType::LinkAccount)) => Some(SourceType::Account),
-        (Kinds { account: true, archive: false, .. }, _) => Some(SourceType::Account),
-        (Kinds { account: false, archive: true, .. }, _) => Some(SourceType::Archive),
-        (_, Some(TaskType::UpdateAccount)) => Some(SourceType::Account),
-        (_, Some(TaskType::AnalyzeArchive | TaskType::ClassifyArchive)) => Some(SourceType::Archive),
-        _ if *kind == EventType::AccountSyncTaskFinished => Some(SourceType::Account),
+    let by_type = match could_be {
+        Kinds { account: true, archive: false, .. } => Some(SourceType::Account),
+        Kinds { account: false, archive: true, .. } => Some(SourceType::Archive),
         _ => None,
     };
+    let by_task = match task {
+        Some(TaskType::LinkAccount | TaskType::UpdateAccount) => Some(SourceType::Account),
+        Some(TaskType::AnalyzeArchive | TaskType::ClassifyArchive) => Some(SourceType::Archive),
+        _ => (*kind == EventType::AccountSyncTaskFinished).then_some(SourceType::Account),
+    };
+    let folded_as = if task == Some(&TaskType::LinkAccount) { by_task } else { by_type.or(by_task) };
     (could_be, folded_as)
 }
 

@@ -53,7 +53,7 @@ pub(super) enum Nested<'a> {
 }
 
 impl<'a> Nested<'a> {
-    /// Reads an object or a list. One that is written inside a text must be [unwrapped](unwrapped) first.
+    /// Reads an object or a list. One that is written inside a text must be [unwrapped] first.
     pub(super) fn of(raw: &'a RawValue) -> Self {
         let json = raw.get();
         let mut deserializer = serde_json::Deserializer::from_str(json);

@@ -413,24 +413,24 @@ impl Table {
                 remove.push(format!("#{name}"));
             }
         }
-        let mut expression = String::new();
+        let mut clauses = Vec::new();
         for (clause, parts) in [("SET", &set), ("REMOVE", &remove)] {
             if !parts.is_empty() {
-                expression.push_str(&format!("{clause} {} ", parts.join(", ")));
+                clauses.push(format!("{clause} {}", parts.join(", ")));
             }
         }
         if new_delivery {
-            expression.push_str("ADD #deliveries :delivery");
+            clauses.push("ADD #deliveries :delivery".to_owned());
             update =
                 update.expression_attribute_names("#deliveries", "deliveries").expression_attribute_values(
                     ":delivery",
                     AttributeValue::Ss(vec![record.job.delivery.clone()]),
                 );
         }
-        if expression.is_empty() {
+        if clauses.is_empty() {
             return Ok(Stored::Repeat { deliveries: seen.len(), new_delivery });
         }
-        match update.update_expression(expression).send().await {
+        match update.update_expression(clauses.join(" ")).send().await {
             Ok(answer) => {
                 let set = answer.attributes.as_ref().and_then(|item| item.get("deliveries")?.as_ss().ok());
                 Ok(Stored::Repeat { deliveries: set.map_or(0, Vec::len), new_delivery })
