@@ -34,6 +34,8 @@ CANARY = {"Rollout": "Canary10Percent5Minutes"}
 
 # The values that are the same in all combinations of a template, as long as they may be, and then its optional parts. A part
 # is a list of choices, and a choice sets one parameter or several that go together.
+CERTIFICATE = ARN % ("acm", "certificate/11111111-2222-3333-4444-555555555555")
+
 TEMPLATES = {
     "infra/template.yaml": (
         {
@@ -45,10 +47,13 @@ TEMPLATES = {
             [{"Rollout": "AllAtOnce"}, CANARY],
             [{"KmsKeyArn": ""}, {"KmsKeyArn": ARN % ("kms", "key/11111111-2222-3333-4444-555555555555")}],
             [
-                {"DomainName": "", "CertificateArn": ""},
+                {"DomainName": "", "CertificateArn": "", "RegisteredUrl": ""},
+                # The URL is decided apart from the name, in a later deployment.
+                {"DomainName": "hooks.example.com", "CertificateArn": CERTIFICATE, "RegisteredUrl": ""},
                 {
                     "DomainName": "hooks.example.com",
-                    "CertificateArn": ARN % ("acm", "certificate/11111111-2222-3333-4444-555555555555"),
+                    "CertificateArn": CERTIFICATE,
+                    "RegisteredUrl": "https://hooks.example.com/v1/webhooks/smile",
                 },
             ],
             [{"AlarmEmail": ""}, {"AlarmEmail": "on-call@example.com"}],
