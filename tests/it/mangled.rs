@@ -242,10 +242,12 @@ async fn a_revocation_takes_hold_in_whatever_form_it_arrives() {
                 let says_whose = body.contains("a-1") || body.contains("r-1");
                 let is_typed = !place.ends_with("type");
                 assert!(!(says_whose && is_typed), "{kind} {place} {mangle:?}: {body}");
-                // It rings: in quarantine, or as a type that is not known.
+                // It rings: in quarantine, as a type that is not known, or as one that names nothing.
                 let rings = match &consumed {
                     Consumed::Quarantined(_) => true,
-                    Consumed::Stored { unfolded, .. } => *unfolded == Some("unknown_type"),
+                    Consumed::Stored { unfolded, .. } => {
+                        matches!(unfolded, Some("unknown_type" | "no_entity"))
+                    }
                     _ => false,
                 };
                 assert!(rings, "{kind} {place} {mangle:?}: {consumed:?}");

@@ -245,6 +245,9 @@ impl Consumer {
             }
             Ok(stored) => stored,
             Err(Fault::Poison(poison)) => {
+                if delivered.job.source != Source::Callback && state::is_revocation(&envelope.kind) {
+                    self.revoke(&envelope.kind, facts, delivered.body, now).await?;
+                }
                 let reason = match poison {
                     Poison::ItemTooLarge => Reason::ItemTooLarge,
                     Poison::Unattributed => Reason::Unattributed,

@@ -212,7 +212,7 @@ impl fmt::Display for Report {
         let Need { consumer_webhooks, consumer_callbacks, publish_retries, publish_stream } = self.need;
         let AccountLimit { concurrent_executions, unreserved } = self.account;
         writeln!(f, "Lambda concurrency")?;
-        writeln!(f, "  account   {concurrent_executions}, of which {unreserved} are not reserved")?;
+        writeln!(f, "  account   {concurrent_executions}; not reserved: {unreserved}")?;
         writeln!(
             f,
             "  needed    {} = consumer {consumer_webhooks} (ConsumerConcurrency) + {consumer_callbacks} \

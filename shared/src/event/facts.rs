@@ -237,6 +237,24 @@ const SINGLES: [&str; 3] = ["identity", "rating", "insight"];
 const OF_RECORD: [&str; 7] =
     ["id", "createdAt", "status", "resultCode", "resultMessage", "result", "requestMeta"];
 
+/// The lists of a payload (Smile, `AllDatapointPayload`).
+const LISTS: [&str; 8] = [
+    "documents",
+    "incomes",
+    "transactions",
+    "employments",
+    "contributions",
+    "liabilities",
+    "eincomes",
+    "links",
+];
+
+/// How deep the flags of a verification's result may lie. Smile's are at the fourth level.
+const MAX_RESULT_DEPTH: u8 = 8;
+
+/// The most texts of one member that are read: more ids than an event may be about.
+const MAX_TEXTS: usize = 600;
+
 /// Members of the data that are known and left unread: free text, which can be personal.
 const FREE_TEXT: [&str; 3] = ["loginName", "errorMessage", "resultMessage"];
 
@@ -433,6 +451,8 @@ impl Reader {
             let name = name.as_ref();
             if SOURCES.contains(&name) {
                 self.sources(name, value);
+            } else if ["userId", "accountId", "archiveId"].contains(&name) {
+                self.of_reference(name, value);
             } else if self.facts.record.is_some() && OF_RECORD.contains(&name) {
                 if name == "id" {
                     let ids = self.texts(name, value);
@@ -561,8 +581,14 @@ impl Reader {
         for entry in entries {
             match Nested::of(&unwrapped(entry)) {
                 Nested::Object(members) => {
+                    let mut has_reference = false;
                     for (_, value) in members.iter().filter(|(name, _)| name == "metadata") {
+                        has_reference = true;
                         self.reference(value);
+                    }
+                    // The source of an entry of a list that is known is the event's own, or its account's or archive's.
+                    if !has_reference && !LISTS.contains(&name) {
+                        self.unread(name);
                     }
                 }
                 Nested::Absent => {}
@@ -573,7 +599,9 @@ impl Reader {
 
     /// A list with as many entries as Smile sends at most may be cut, and so may one that says where it goes on.
     fn count_items(&mut self, name: &str, entries: usize, has_more: bool) {
-        let name = if is_word(name) { name } else { "unknown" };
+        let of = name.rsplit('.').next().unwrap_or(name);
+        let is_known = LISTS.contains(&of) || SINGLES.contains(&of) || SOURCES.contains(&of);
+        let name = if is_known { name } else { "unknown" };
         if has_more || entries == INLINE_LIST_LIMIT {
             add(&mut self.facts.cut, name.to_owned());
         }
@@ -642,13 +670,14 @@ impl Reader {
                     None => self.unread(&name),
                 }
             } else {
-                self.matches(&name, value);
+                self.matches(&name, value, MAX_RESULT_DEPTH);
             }
         }
     }
 
     /// The flags of one part of a result: `dobMatches`, `phoneMatches: {matches}`, `ids: [{idType, matches}]`.
-    fn matches(&mut self, name: &str, raw: &RawValue) {
+    fn matches(&mut self, name: &str, raw: &RawValue, depth: u8) {
+        let Some(depth) = depth.checked_sub(1) else { return self.unread("result") };
         let subject = name.strip_suffix("Matches");
         match (Nested::of(raw), truth(raw)) {
             (Nested::Other, Some(matches)) => {
@@ -668,15 +697,16 @@ impl Reader {
                     match (member.as_ref(), truth(value), &own) {
                         ("matches", Some(true), Some(own)) => add(&mut self.facts.matched, own.clone()),
                         ("matches", Some(false), Some(own)) => add(&mut self.facts.mismatched, own.clone()),
-                        _ => self.matches(&member, value),
+                        _ => self.matches(&member, value, depth),
                     }
                 }
             }
             (Nested::List(entries), _) => {
                 for entry in entries {
-                    self.matches(name, entry);
+                    self.matches(name, entry, depth);
                 }
             }
+            (Nested::Other, None) if subject.is_some() => self.unread("result"),
             _ => {}
         }
     }
@@ -719,7 +749,7 @@ impl Reader {
         match Nested::of(raw) {
             Nested::Absent => Vec::new(),
             Nested::List(entries) => {
-                entries.into_iter().filter_map(|entry| self.scalar(name, entry)).collect()
+                entries.into_iter().take(MAX_TEXTS).filter_map(|entry| self.scalar(name, entry)).collect()
             }
             Nested::Object(_) => {
                 self.unread(name);
@@ -893,6 +923,9 @@ fn add(list: &mut Vec<String>, word: String) {
 
 /// A truth value, also when it is written as a text.
 fn truth(raw: &RawValue) -> Option<bool> {
+    if raw.get().starts_with(['{', '[']) {
+        return None;
+    }
     text(Some(raw)).as_deref().unwrap_or(raw.get()).to_ascii_lowercase().parse().ok()
 }
 

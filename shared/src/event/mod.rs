@@ -187,11 +187,17 @@ impl<'a> Envelope<'a> {
 /// The types and the facts of a body that cannot be filed, as far as they can be read: so that a revocation takes hold
 /// and a revoked subject is found, whatever else is wrong. None of what is no JSON object.
 pub fn salvaged(body: &[u8]) -> Option<(Vec<EventType>, Facts)> {
-    let raw: &RawValue = serde_json::from_slice(body).ok()?;
+    let text = String::from_utf8_lossy(body);
+    let mut raw: &RawValue = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+    if let member::Nested::List(entries) = member::Nested::of(raw)
+        && let [entry] = entries.as_slice()
+    {
+        raw = entry;
+    }
     let member::Nested::Object(members) = member::Nested::of(raw) else { return None };
     let all = |wanted: &'static str| members.iter().filter(move |(name, _)| name == wanted);
     let kinds: Vec<EventType> = all("type")
-        .filter_map(|(_, value)| words::text(Some(value)))
+        .flat_map(|(_, value)| strings(value.get()))
         .map(|kind| EventType::from(kind.as_ref()))
         .collect();
     let kind = kinds.first().cloned().unwrap_or(EventType::Unknown(String::new()));

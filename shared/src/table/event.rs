@@ -128,11 +128,22 @@ pub struct StoredEvent {
 impl Table {
     /// Stores an event: its registers, then itself. Safe to repeat at any point.
     pub async fn record(&self, record: Record<'_>) -> Result<Stored, Fault> {
+        let stored = self.try_record(&record).await;
+        if matches!(stored, Err(Fault::Poison(_))) {
+            // This try or an earlier one can have written them.
+            let place = Place { id: record.envelope.id.clone(), other_body_of: None };
+            let chunks = Packed::new(record.body).chunks().count();
+            self.delete_chunks(chunks, &place.pk(), |at| chunk_sk(&record, at)).await?;
+        }
+        stored
+    }
+
+    async fn try_record(&self, record: &Record<'_>) -> Result<Stored, Fault> {
         if record.facts.subjects.len() > MAX_SUBJECTS {
             return Err(Fault::Poison(Poison::ItemTooLarge));
         }
         let carried = record.carried();
-        let is_marked = self.write_state(&record).await?;
+        let is_marked = self.write_state(record).await?;
         // What was written has answered for itself. With only that, one look at the end is enough.
         let written = record.writes.unwrap_or_default().iter().map(|write| write.entity.clone());
         let is_answered = carried.is_within(&written.collect::<Vec<_>>());
@@ -141,11 +152,11 @@ impl Table {
             self.mark_from_tombstones(&carried, record.stored_at).await?;
         }
         let place = Place { id: record.envelope.id.clone(), other_body_of: None };
-        match self.put_at(&record, &place, &carried, revoked).await? {
+        match self.put_at(record, &place, &carried, revoked).await? {
             Stored::Conflict if record.job.source != Source::Callback => {
-                let other = Place::of_other_body(&record)?;
-                self.name_other_body(&record, &other).await?;
-                match self.put_at(&record, &other, &carried, revoked).await? {
+                let other = Place::of_other_body(record)?;
+                self.name_other_body(record, &other).await?;
+                match self.put_at(record, &other, &carried, revoked).await? {
                     Stored::New { body_kept } => Ok(Stored::OtherBody { body_kept }),
                     // Two bodies of which the hashes begin with the same eight digits.
                     Stored::Conflict => Err(Fault::Poison(Poison::ItemTooLarge)),
@@ -173,10 +184,7 @@ impl Table {
             self.put_chunks(&packed, &pk, chunk_sk, record.expires).await?;
         }
         let put = self.put_event(record, place, (!revoked).then_some(&packed)).await;
-        if matches!(put, Err(Fault::Poison(_))) {
-            self.delete_chunks(packed.chunks().count(), &pk, chunk_sk).await?;
-        }
-        // After any other fault it may be there: the next try finds out.
+        // After a fault it may be there: the next try finds out.
         let (stored, has_body) = put?;
         // A revocation can have come since the state was asked.
         let strip = has_body && (revoked || self.any_revoked_now(record, carried).await?);
@@ -247,6 +255,9 @@ impl Table {
             }
             Err(_) => return self.mark_unfolded(record).await,
         };
+        if is_revocation(kind) {
+            self.put_tombstones(kind, record.facts, record.stored_at).await?;
+        }
         let mut revoked = false;
         for write in writes {
             revoked |= self.offer(record, write).await?;
@@ -452,8 +463,8 @@ fn is_same(one: Option<&AttributeValue>, other: Option<&AttributeValue>) -> bool
 
 impl Record<'_> {
     fn carried(&self) -> Carried {
-        let is_understood = self.job.source == Source::Callback
-            || !matches!(self.writes, Err(Unfolded::NoEntity | Unfolded::UnknownType));
+        // What another version means by its members is not known, however familiar they look.
+        let is_understood = self.job.source == Source::Callback || self.writes.is_ok();
         Carried::new(self.facts, self.body, is_understood)
     }
 }

@@ -28,8 +28,11 @@ const MAX_LOOKUPS: usize = 50;
 /// The most users whose partitions are read for one event.
 const MAX_USERS: usize = 20;
 
-/// The most texts of an event without a user that are taken for ids and looked up.
+/// The most texts of an event without a user that are taken for ids, and looked up in an index one by one.
 const MAX_CANDIDATES: usize = 60;
+
+/// The most texts of which it is asked whether there is a tombstone, a hundred a call.
+const MAX_TOMBSTONES: usize = 1000;
 
 /// What an event could carry something of.
 pub(super) struct Carried {
@@ -52,10 +55,11 @@ impl Carried {
             }
         }
         // Records and verifications belong to no user and cannot be revoked.
-        let is_apart = facts
-            .subjects
-            .iter()
-            .all(|subject| matches!(subject, Subject::Record(_) | Subject::Verification(_)))
+        let is_apart = facts.unread.is_empty()
+            && facts
+                .subjects
+                .iter()
+                .all(|subject| matches!(subject, Subject::Record(_) | Subject::Verification(_)))
             && !facts.subjects.is_empty();
         if !is_apart && (!is_understood || !facts.unread.is_empty()) {
             carried.texts = Some(texts_of(body));
@@ -87,7 +91,7 @@ impl Carried {
 /// Every text of a body but those of which every envelope consists.
 fn texts_of(body: &[u8]) -> BTreeSet<String> {
     let mut texts = strings(&String::from_utf8_lossy(body));
-    for name in ["id", "type", "version", "createdAt", "data", "1"] {
+    for name in ["id", "type", "version", "createdAt", "data"] {
         texts.remove(name);
     }
     texts
@@ -96,52 +100,47 @@ fn texts_of(body: &[u8]) -> BTreeSet<String> {
 impl Table {
     /// Whether anything that the event could carry is revoked.
     pub(super) async fn any_revoked(&self, carried: &Carried) -> Result<bool, Fault> {
-        match carried.users.as_slice() {
-            [user] if carried.texts.is_none() && carried.owned.len() <= MAX_LOOKUPS => {
-                let user = Subject::User(user.clone()).to_string();
-                let keys = carried.owned.iter().map(|subject| (user.clone(), subject.to_string()));
-                self.revoked_in(keys.chain(tombstones(&carried.owned))).await
+        let Carried { users, owned, texts } = carried;
+        if let ([user], None) = (users.as_slice(), texts)
+            && owned.len() <= MAX_LOOKUPS
+        {
+            let user = Subject::User(user.clone()).to_string();
+            let keys = owned.iter().map(|subject| (user.clone(), subject.to_string()));
+            return self.revoked_in(keys.chain(tombstones(owned))).await;
+        }
+        let mut keys: BTreeSet<_> = tombstones(owned).collect();
+        if let Some(texts) = texts.as_ref().filter(|texts| texts.len() <= MAX_TOMBSTONES) {
+            keys.extend(tombstones(&candidates(texts)));
+        }
+        // Whose it is does not follow from the event, or may not be what it says.
+        if users.len() != 1 || texts.is_some() {
+            for subject in owned {
+                keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
             }
-            [] => self.any_revoked_by_own_id(carried).await,
-            users if users.len() > MAX_USERS => Err(Fault::Poison(Poison::Unattributed)),
-            users => {
-                let ids = carried.ids();
-                for user in users {
-                    if self.revoked_of(user).await?.iter().any(|id| ids.contains(id.as_str())) {
-                        return Ok(true);
-                    }
+        }
+        if self.revoked_in(keys).await? {
+            return Ok(true);
+        }
+        let ids = carried.ids();
+        for user in users.iter().take(MAX_USERS) {
+            if self.revoked_of(user).await?.iter().any(|id| ids.contains(id.as_str())) {
+                return Ok(true);
+            }
+        }
+        match texts {
+            _ if users.len() > MAX_USERS => Err(Fault::Poison(Poison::Unattributed)),
+            Some(texts) if users.is_empty() => {
+                if texts.len() > MAX_CANDIDATES {
+                    return Err(Fault::Poison(Poison::Unattributed));
                 }
-                let mut keys: BTreeSet<_> = tombstones(&carried.owned).collect();
-                if let Some(texts) = &carried.texts {
-                    if texts.len() <= MAX_CANDIDATES {
-                        keys.extend(tombstones(&candidates(texts)));
-                    }
-                    // Even the user may not be the one that is meant.
-                    for subject in carried.owned.iter().take(MAX_LOOKUPS) {
-                        keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
-                    }
+                let mut keys = BTreeSet::new();
+                for subject in candidates(texts) {
+                    keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
                 }
                 self.revoked_in(keys).await
             }
+            _ => Ok(false),
         }
-    }
-
-    /// The same without a user: by the ids of the accounts and archives alone.
-    async fn any_revoked_by_own_id(&self, carried: &Carried) -> Result<bool, Fault> {
-        let mut subjects = carried.owned.clone();
-        if let Some(texts) = &carried.texts {
-            if texts.len() > MAX_CANDIDATES {
-                return Err(Fault::Poison(Poison::Unattributed));
-            }
-            subjects.extend(candidates(texts));
-        }
-        subjects.sort();
-        subjects.dedup();
-        let mut keys: BTreeSet<_> = tombstones(&subjects).collect();
-        for subject in &subjects {
-            keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
-        }
-        self.revoked_in(keys).await
     }
 
     /// Whether any of these items is marked as revoked.
@@ -201,9 +200,10 @@ impl Table {
         body: &[u8],
         now: Timestamp,
     ) -> Result<(), Fault> {
+        self.put_tombstones(kind, facts, now).await?;
         let mut keys: BTreeSet<_> = revoked(kind, facts).iter().map(Entity::keys).collect();
         if keys.is_empty() || !facts.unread.is_empty() {
-            keys.extend(self.meant(kind, facts, body, now).await?);
+            keys.extend(self.meant(kind, facts, body).await?);
         }
         if keys.is_empty() {
             return Err(Fault::Poison(Poison::Unattributed));
@@ -214,25 +214,32 @@ impl Table {
         Ok(())
     }
 
+    /// Leaves a tombstone for what a revocation names, so that whatever comes later finds it: what is created after it,
+    /// and what names no user. It comes before everything else that a revocation writes, and always fits.
+    pub(super) async fn put_tombstones(
+        &self,
+        kind: &EventType,
+        facts: &Facts,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        for subject in facts.named.iter().filter(|subject| is_meant(kind, subject)) {
+            self.mark_revoked(&subject.to_string(), REVOKED, now).await?;
+        }
+        Ok(())
+    }
+
     /// The keys of what a revocation means that does not say so in a form that is known: the items and the tombstone of
-    /// what it names, whoever's that is; else whatever is known of which the id stands anywhere in its body.
+    /// what it names, whoever's that is; else whatever is known of which the id stands anywhere in its body; else a
+    /// tombstone for each text that could be an id, since what it means may only be to come.
     async fn meant(
         &self,
         kind: &EventType,
         facts: &Facts,
         body: &[u8],
-        now: Timestamp,
     ) -> Result<Vec<(String, String)>, Fault> {
-        let (is_account, prefix) = (*kind == EventType::AccountDisconnected, of_kind(kind));
-        let is_meant = |subject: &&Subject| match subject {
-            Subject::Account(_) => is_account,
-            Subject::Archive(_) => !is_account,
-            _ => false,
-        };
+        let prefix = of_kind(kind);
         let mut keys = Vec::new();
-        for subject in facts.named.iter().filter(is_meant) {
-            // The tombstone comes first, so that an item that is created meanwhile finds it.
-            self.mark_revoked(&subject.to_string(), REVOKED, now).await?;
+        for subject in facts.named.iter().filter(|subject| is_meant(kind, subject)) {
             keys.push((subject.to_string(), REVOKED.to_owned()));
             keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
         }
@@ -257,13 +264,16 @@ impl Table {
             for id in &texts {
                 keys.extend(self.keys_by_own_id(&format!("{prefix}{id}")).await?);
             }
+            if keys.is_empty() {
+                keys.extend(texts.iter().map(|id| (format!("{prefix}{id}"), REVOKED.to_owned())));
+            }
         }
         Ok(keys)
     }
 
     /// Marks an item as revoked at a time of ours, and as due for erasure.
     async fn mark_revoked(&self, pk: &str, sk: &str, now: Timestamp) -> Result<(), Fault> {
-        let mut set = "SET #at = if_not_exists(#at, :at), #erase = :erase, #due = :at".to_owned();
+        let mut set = "SET #at = if_not_exists(#at, :at)".to_owned();
         let mut update = self
             .client
             .update_item()
@@ -271,16 +281,17 @@ impl Table {
             .key("pk", text(pk))
             .key("sk", text(sk))
             .expression_attribute_names("#at", REVOKED_UNDATED)
-            .expression_attribute_names("#erase", "erase")
-            .expression_attribute_names("#due", "erase_due")
-            .expression_attribute_values(":at", text(fixed(now)))
-            .expression_attribute_values(":erase", text("DUE"));
-        // Found by its own id, where its key begins with the user's.
+            .expression_attribute_values(":at", text(fixed(now)));
+        // A tombstone stays, and there is nothing in it to erase. An item is due, and is found by its own id where its
+        // key begins with the user's.
         if sk != REVOKED {
-            set.push_str(", #owner = :owner, #order = :order");
+            set.push_str(", #erase = :erase, #due = :at, #owner = :owner, #order = :order");
             update = update
+                .expression_attribute_names("#erase", "erase")
+                .expression_attribute_names("#due", "erase_due")
                 .expression_attribute_names("#owner", "owner")
                 .expression_attribute_names("#order", "order")
+                .expression_attribute_values(":erase", text("DUE"))
                 .expression_attribute_values(":owner", text(sk))
                 .expression_attribute_values(":order", text("STATE"));
         }
@@ -294,7 +305,8 @@ impl Table {
         let pk = Subject::User(user.clone()).to_string();
         for subject in carried.owned.iter().take(MAX_LOOKUPS) {
             let tombstone = (subject.to_string(), REVOKED.to_owned());
-            if self.revoked_in([tombstone]).await? {
+            let item = (pk.clone(), subject.to_string());
+            if self.revoked_in([tombstone]).await? && !self.revoked_in([item]).await? {
                 self.mark_revoked(&pk, &subject.to_string(), now).await?;
             }
         }
@@ -308,6 +320,15 @@ impl Table {
             Err(Fault::Poison(_)) => Ok(false),
             answer => answer,
         }
+    }
+}
+
+/// Whether a revocation of this type ends it.
+fn is_meant(kind: &EventType, subject: &Subject) -> bool {
+    match subject {
+        Subject::Account(_) => *kind == EventType::AccountDisconnected,
+        Subject::Archive(_) => *kind == EventType::ArchiveRevoked,
+        _ => false,
     }
 }
 

@@ -194,11 +194,8 @@ fn work(page: &mut Page, work: &WorkView) {
     }
     for (point, data) in &work.data {
         let change = |change: &ChangeView| {
-            let updated = match change.updated_ids.len() {
-                0 => None,
-                1 => Some("1 entry updated".to_owned()),
-                many => Some(format!("{many} entries updated")),
-            };
+            let ids = change.updated_ids.len();
+            let updated = (ids > 0).then(|| format!("updated: {ids}"));
             joined([
                 Some(point.clone()),
                 change.change.clone(),
