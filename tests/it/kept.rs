@@ -183,6 +183,9 @@ async fn four_and_a_half_megabytes_are_kept() {
     assert!(receiver.body("et-large").await.unwrap() == body, "another body took its place");
     let (event, _) = receiver.table.event(&EventId::new("et-large").unwrap()).await.unwrap().unwrap();
     let beside = event.other_bodies.first().unwrap();
+    for (body, came) in [(&body, true), (&other, true), (&b"{}".to_vec(), false)] {
+        assert_eq!(event.came_with(shared::state::BodyHash::of(body).as_str()), came);
+    }
     assert!(receiver.body(beside).await.unwrap() == other);
     assert_eq!(receiver.quarantine().await, []);
     // Its repeat is one, too.

@@ -184,7 +184,7 @@ async fn copy_quarantine(
 /// Whether it has become an event since: then it must not lie in quarantine once more.
 async fn was_released(new: &Table, item: &Quarantined) -> anyhow::Result<bool> {
     let Some(id) = item.id.as_deref().and_then(|id| EventId::new(id).ok()) else { return Ok(false) };
-    Ok(new.event_alone(&id).await?.is_some_and(|event| event.hash == item.hash))
+    Ok(new.event_alone(&id).await?.is_some_and(|event| event.came_with(&item.hash)))
 }
 
 /// Every event from a day on, revocations first: what comes after one keeps no body.

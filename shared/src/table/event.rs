@@ -22,6 +22,9 @@ use crate::state::{BodyHash, Entity, REVOCATION, UNFOLDED_SINCE, Unfolded, Write
 /// The most sightings of one event that are told apart; Smile makes three tries.
 const MAX_DELIVERIES: usize = 20;
 
+/// How many digits of a body's hash tell it apart from the first one under its id.
+const OTHER_BODY_DIGITS: usize = 8;
+
 /// The most things that one event may be about. Smile's largest events are about some dozens.
 const MAX_SUBJECTS: usize = 500;
 
@@ -123,6 +126,15 @@ pub struct StoredEvent {
     /// Why no body was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_dropped: Option<String>,
+}
+
+impl StoredEvent {
+    /// Whether a body with this hash, in hex, came under this id: as the first or as another one.
+    pub fn came_with(&self, hash: &str) -> bool {
+        let other = hash.get(..OTHER_BODY_DIGITS).map(|digits| format!("~{digits}"));
+        self.hash == hash
+            || other.is_some_and(|other| self.other_bodies.iter().any(|id| id.ends_with(&other)))
+    }
 }
 
 impl Table {
@@ -485,7 +497,7 @@ impl Place {
     /// Beside the event that has the id. A longer id than there is room for loses its end: the hash tells it apart.
     fn of_other_body(record: &Record<'_>) -> Result<Self, Fault> {
         let id = &record.envelope.id;
-        let hash = &record.hash.short()[..8];
+        let hash = &record.hash.short()[..OTHER_BODY_DIGITS];
         let end = id.as_str().floor_char_boundary(MAX_ID_BYTES - 1 - hash.len());
         let own = EventId::new(format!("{}~{hash}", &id.as_str()[..end]));
         let own = own.map_err(|error| Fault::Retry(format!("an id cannot be made: {error}")))?;

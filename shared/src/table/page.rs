@@ -27,8 +27,8 @@ const AFTER_ALL_TIMES: &str = "A";
 /// What no time precedes: each begins with the digits of its year.
 const BEFORE_ALL_TIMES: &str = "0";
 
-/// The attributes of an event that are no body (`infra/template.yaml`, the indexes' projections).
-const OF_EVENT: [&str; 16] = [
+/// The attributes of an event that are no body. Indexes have all but the ids of other bodies.
+const OF_EVENT: [&str; 18] = [
     "id",
     "type",
     "source",
@@ -45,6 +45,8 @@ const OF_EVENT: [&str; 16] = [
     "register",
     "unfolded",
     "body_dropped",
+    "other_body_of",
+    "other_bodies",
 ];
 
 /// The attributes of what is quarantined that are no body.

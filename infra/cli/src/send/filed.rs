@@ -93,7 +93,7 @@ async fn is_stored(receiver: &Receiver, event: &Outgoing, hash: &str) -> Result<
     // Without an id it can only be in quarantine.
     let Ok(id) = EventId::new(event.id.as_str()) else { return Ok(false) };
     let stored = receiver.table.event_alone(&id).await?;
-    Ok(stored.is_some_and(|stored| stored.hash == hash))
+    Ok(stored.is_some_and(|stored| stored.came_with(hash)))
 }
 
 /// What was received since then and lies in quarantine.

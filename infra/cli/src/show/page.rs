@@ -60,7 +60,7 @@ pub(super) fn event(event: &StoredEvent) -> String {
         ("wrote", wrote),
         ("not folded", event.unfolded.clone()),
         ("sent as", event.other_body_of.clone()),
-        ("other bodies", (!event.other_bodies.is_empty()).then(|| list(&event.other_bodies))),
+        ("others", (!event.other_bodies.is_empty()).then(|| list(&event.other_bodies))),
         ("subjects", Some(list(&event.subjects))),
         ("facts", serde_json::to_string(&event.facts).ok()),
         ("body", Some(body_of(event))),
