@@ -67,10 +67,18 @@ async fn the_future_is_stored_too() {
     let unknown_type = event("et-1", "ASSETS_ADDED", &json!({ "userId": "u-1", "accountId": "a-1" }));
     let version_2 = br#"{"id":"et-2","version":2,"type":"ACCOUNT_CONNECTED","createdAt":"2026-03-01T10:00:00Z","data":{"userId":"u-1","accountId":"a-1"}}"#;
     let in_2099 = br#"{"id":"et-3","version":1,"type":"ACCOUNT_CONNECTED","createdAt":"2099-03-01T10:00:00Z","data":{"userId":"u-1","accountId":"a-1"}}"#;
+    let in_1970 = br#"{"id":"et-4","version":1,"type":"ACCOUNT_CONNECTED","createdAt":0,"data":{"userId":"u-1","accountId":"a-1"}}"#;
+    let in_2014 = br#"{"id":"et-5","version":"1","type":"ACCOUNT_CONNECTED","createdAt":"2014-12-31T23:59:59Z","data":{"userId":"u-1","accountId":"a-1"}}"#;
+    let no_zone = br#"{"id":"et-6","version":1,"type":"ACCOUNT_CONNECTED","createdAt":"2026-03-01T10:00:00","data":{"userId":"u-1","accountId":"a-1"}}"#;
+    let no_kind = br#"{"id":"et-7","version":1,"type":"TASK_FINISHED","createdAt":"2026-03-01T10:00:00Z","data":{"userId":"u-1","sourceId":"a-1","sourceType":"UPLOAD","status":"SUCCEEDED"}}"#;
     for (id, body, reason) in [
         ("et-1", &unknown_type[..], "unknown_type"),
         ("et-2", version_2, "version"),
         ("et-3", in_2099, "created_at_ahead"),
+        ("et-4", in_1970, "created_at_unreadable"),
+        ("et-5", in_2014, "created_at_before_2015"),
+        ("et-6", no_zone, "created_at_unreadable"),
+        ("et-7", no_kind, "no_entity"),
     ] {
         let consumed = receiver.deliver(body).await;
         assert!(
@@ -81,8 +89,11 @@ async fn the_future_is_stored_too() {
     }
     let user = Subject::User(UserId::new("u-1").unwrap());
     let timeline = receiver.table.events_of(&user, None, 100).await.unwrap();
-    assert_eq!(receiver.table.events_of(&user, None, 1).await.unwrap(), timeline[2..]);
-    assert_eq!(timeline.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["et-1", "et-2", "et-3"]);
+    assert_eq!(receiver.table.events_of(&user, None, 1).await.unwrap(), timeline[6..]);
+    assert_eq!(
+        timeline.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(),
+        ["et-1", "et-2", "et-3", "et-4", "et-5", "et-6", "et-7"]
+    );
     assert!(timeline.iter().all(|event| event.subjects.contains("ACCOUNT#a-1")));
     let state = receiver.table.user(&UserId::new("u-1").unwrap()).await.unwrap();
     let account = &view(&state)["users"]["u-1"]["accounts"][0];
