@@ -22,7 +22,7 @@ use crate::state::{Entity, REVOCATION, REVOKED_UNDATED, revoked};
 /// The sort key of a tombstone.
 const REVOKED: &str = "REVOKED";
 
-/// The most subjects of one user that are looked up one by one; of more, the user's whole partition is read.
+/// The most subjects that are looked up one by one. Of more, the user's whole partition is read.
 const MAX_LOOKUPS: usize = 50;
 
 /// The most users whose partitions are read for one event.
@@ -112,9 +112,10 @@ impl Table {
         if let Some(texts) = texts.as_ref().filter(|texts| texts.len() <= MAX_TOMBSTONES) {
             keys.extend(tombstones(&candidates(texts)));
         }
-        // Whose it is does not follow from the event, or may not be what it says.
+        // Whose it is does not follow from the event, or may not be what it says. What was revoked by an older release
+        // has no tombstone, and is found by an index only.
         if users.len() != 1 || texts.is_some() {
-            for subject in owned {
+            for subject in owned.iter().take(MAX_LOOKUPS) {
                 keys.extend(self.keys_by_own_id(&subject.to_string()).await?);
             }
         }
