@@ -65,7 +65,7 @@ pub enum Outcome {
     OverLimit,
 }
 
-/// What is known of a body that goes into quarantine.
+/// The id, the type and the facts of a quarantined body, as far as they can be read.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     id: Option<&'a str>,
@@ -302,7 +302,7 @@ impl Consumer {
             None => false,
         };
         let what = ToQuarantine {
-            // What is revoked outranks what is kept: the fact stays, the body goes.
+            // A revocation outranks the quarantine: the entry stays, without its body.
             body: if is_revoked { &[] } else { delivered.body },
             hash: &delivered.hash,
             reason,

@@ -187,7 +187,7 @@ impl Register {
             None => Ok(None),
         };
         let proof = match proof {
-            // What the credentials of another account do not find keeps nobody from changing account.
+            // A change of account must go on even if its credentials do not find the old registration.
             Err(failed) if course.may_fail() && (is_same_account || !failed.left.ids.is_empty()) => {
                 return Err(failed);
             }
@@ -212,7 +212,7 @@ impl Register {
         match removed {
             Ok(deleted) => Ok(Left { unknown: !is_same_account && deleted.is_empty(), ..Left::default() }),
             Err(failed) if is_same_account => Err(failed),
-            // Nobody is kept from changing account.
+            // A change of account must go on.
             Err(failed) => Ok(failed.left),
         }
     }

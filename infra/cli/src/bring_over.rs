@@ -1,8 +1,8 @@
 //! `smile bring-over`: after the table was restored into a new one, the events that the old one alone has go to
 //! the queue again, as webhooks that came late. State is the same for any order and any repetition.
 //!
-//! What can come by no queue is written to the new table itself: an event whose body was dropped, with the register that its
-//! facts make, and what lies in quarantine.
+//! Some things cannot go to a queue and are written to the new table itself: an event whose body was dropped, with the
+//! register that its facts make, and the quarantine.
 
 use std::process::ExitCode;
 
@@ -197,7 +197,7 @@ async fn events(table: &Table, since: Date, today: Date) -> anyhow::Result<Vec<S
     Ok(events)
 }
 
-/// What came into quarantine from a day on. It lies under the day of its receipt, and a message can wait in a queue for as
+/// Quarantined bodies that were stored from a day on. Each lies under the day of its receipt, and a message can wait in a queue for as
 /// long as SQS keeps it.
 async fn quarantined(table: &Table, since: Date, today: Date) -> anyhow::Result<Vec<Quarantined>> {
     let since = TimeZone::UTC.to_timestamp(since.to_datetime(Time::midnight()))?;

@@ -119,7 +119,7 @@ impl Need {
 struct AccountLimit {
     #[serde(rename(deserialize = "ConcurrentExecutions"))]
     concurrent_executions: u32,
-    /// What no function has reserved.
+    /// Concurrency that no function has reserved.
     #[serde(rename(deserialize = "UnreservedConcurrentExecutions"))]
     unreserved: u32,
 }

@@ -302,19 +302,11 @@ impl Reader {
                 }
             };
             match folded_as {
-                Some(SourceType::Account) => facts.account = facts.account.take().or(Some(account.clone())),
-                Some(SourceType::Archive) => facts.archive = facts.archive.take().or(Some(archive.clone())),
+                Some(SourceType::Account) => facts.account = facts.account.take().or(Some(account)),
+                Some(SourceType::Archive) => facts.archive = facts.archive.take().or(Some(archive)),
                 _ => {}
             }
-            if could_be.account || folded_as == Some(SourceType::Account) {
-                facts.named.insert(Subject::Account(account));
-            }
-            if could_be.archive || folded_as == Some(SourceType::Archive) {
-                facts.named.insert(Subject::Archive(archive));
-            }
-            if could_be.record {
-                facts.named.extend(RecordId::new(id).map(Subject::Record));
-            }
+            facts.named.extend(could_be.subjects(&id));
         }
         facts.subjects.extend(facts.named.iter().cloned());
         (self.facts, self.out_of_bounds)
@@ -621,15 +613,7 @@ impl Reader {
             let name = name.as_ref();
             if name == "sourceId" {
                 for id in self.texts(name, value) {
-                    if could_be.account {
-                        self.facts.subjects.extend(AccountId::new(&*id).map(Subject::Account));
-                    }
-                    if could_be.archive {
-                        self.facts.subjects.extend(ArchiveId::new(&*id).map(Subject::Archive));
-                    }
-                    if could_be.record {
-                        self.facts.subjects.extend(RecordId::new(&*id).map(Subject::Record));
-                    }
+                    self.facts.subjects.extend(could_be.subjects(&id));
                 }
             } else {
                 self.of_reference(name, value);
@@ -890,6 +874,21 @@ impl Kinds {
             _ => Self { account: true, archive: true, record: true },
         }
     }
+
+    /// The subjects that an id names; none of an id outside its bounds.
+    fn subjects(self, id: &str) -> Vec<Subject> {
+        let mut subjects = Vec::new();
+        if self.account {
+            subjects.extend(AccountId::new(id).map(Subject::Account));
+        }
+        if self.archive {
+            subjects.extend(ArchiveId::new(id).map(Subject::Archive));
+        }
+        if self.record {
+            subjects.extend(RecordId::new(id).map(Subject::Record));
+        }
+        subjects
+    }
 }
 
 /// What the event's source could be, and as what it is folded: by its type where that is plain, else by what the task
@@ -911,6 +910,11 @@ fn source_kinds(
         _ => (*kind == EventType::AccountSyncTaskFinished).then_some(SourceType::Account),
     };
     let folded_as = if task == Some(&TaskType::LinkAccount) { by_task } else { by_type.or(by_task) };
+    let could_be = Kinds {
+        account: could_be.account || folded_as == Some(SourceType::Account),
+        archive: could_be.archive || folded_as == Some(SourceType::Archive),
+        ..could_be
+    };
     (could_be, folded_as)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -143,9 +144,8 @@ impl Table {
         let stored = self.try_record(&record).await;
         if matches!(stored, Err(Fault::Poison(_))) {
             // This try or an earlier one can have written them.
-            let place = Place { id: record.envelope.id.clone(), other_body_of: None };
             let chunks = Packed::new(record.body).chunks().count();
-            self.delete_chunks(chunks, &place.pk(), |at| chunk_sk(&record, at)).await?;
+            self.delete_chunks(chunks, &Place::of_first(&record).pk(), |at| chunk_sk(&record, at)).await?;
         }
         stored
     }
@@ -157,14 +157,9 @@ impl Table {
         let carried = record.carried();
         let is_marked = self.write_state(record).await?;
         // What was written has answered for itself. With only that, one look at the end is enough.
-        let written = record.writes.unwrap_or_default().iter().map(|write| write.entity.clone());
-        let is_answered = carried.is_within(&written.collect::<Vec<_>>());
-        let revoked = is_marked || (!is_answered && self.any_revoked(&carried).await?);
-        if revoked && !is_marked {
-            self.mark_from_tombstones(&carried, record.stored_at).await?;
-        }
-        let place = Place { id: record.envelope.id.clone(), other_body_of: None };
-        match self.put_at(record, &place, &carried, revoked).await? {
+        let is_answered = carried.is_within(record.writes.unwrap_or_default());
+        let revoked = is_marked || (!is_answered && self.any_revoked(&carried, record.stored_at).await?);
+        match self.put_at(record, &Place::of_first(record), &carried, revoked).await? {
             Stored::Conflict if record.job.source != Source::Callback => {
                 let other = Place::of_other_body(record)?;
                 self.name_other_body(record, &other).await?;
@@ -199,7 +194,7 @@ impl Table {
         // After a fault it may be there: the next try finds out.
         let (stored, has_body) = put?;
         // A revocation can have come since the state was asked.
-        let strip = has_body && (revoked || self.any_revoked_now(record, carried).await?);
+        let strip = has_body && (revoked || self.any_revoked(carried, record.stored_at).await?);
         if strip {
             self.strip(place).await?;
         }
@@ -212,23 +207,19 @@ impl Table {
         })
     }
 
-    /// Asks again when the event is there, and this time also for the item that it wrote to.
-    async fn any_revoked_now(&self, record: &Record<'_>, carried: &Carried) -> Result<bool, Fault> {
-        let revoked = self.any_revoked(carried).await?;
-        if revoked {
-            self.mark_from_tombstones(carried, record.stored_at).await?;
-        }
-        Ok(revoked)
-    }
-
-    /// Takes the body out of an event that is there: what it carries has been revoked since.
-    async fn strip(&self, place: &Place) -> Result<(), Fault> {
+    /// An update of the event's own item, which must be there.
+    fn update_event(&self, place: &Place) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.name)
             .key("pk", text(place.pk()))
             .key("sk", text("EVENT"))
             .condition_expression("attribute_exists(pk)")
+    }
+
+    /// Takes the body out of an event that is there: what it carries has been revoked since.
+    async fn strip(&self, place: &Place) -> Result<(), Fault> {
+        self.update_event(place)
             .update_expression("SET body_dropped = :revoked REMOVE body, body_chunks, body_encoding")
             .expression_attribute_values(":revoked", text("revoked"))
             .send()
@@ -239,13 +230,7 @@ impl Table {
 
     /// Names another body at the event whose id it came under.
     async fn name_other_body(&self, record: &Record<'_>, other: &Place) -> Result<(), Fault> {
-        let first = Place { id: record.envelope.id.clone(), other_body_of: None };
-        self.client
-            .update_item()
-            .table_name(&self.name)
-            .key("pk", text(first.pk()))
-            .key("sk", text("EVENT"))
-            .condition_expression("attribute_exists(pk)")
+        self.update_event(&Place::of_first(record))
             .update_expression("ADD #others :other")
             .expression_attribute_names("#others", "other_bodies")
             .expression_attribute_values(":other", AttributeValue::Ss(vec![other.id.to_string()]))
@@ -297,12 +282,7 @@ impl Table {
             .expression_attribute_values(":now", text(fixed(record.stored_at)))
             .return_values(ReturnValue::AllNew);
         if let Some(owner) = entity.own_index_key() {
-            set.push_str(", #owner = :owner, #order = :order");
-            update = update
-                .expression_attribute_names("#owner", "owner")
-                .expression_attribute_names("#order", "order")
-                .expression_attribute_values(":owner", text(owner))
-                .expression_attribute_values(":order", text("STATE"));
+            update = found_by(&owner, update, &mut set);
         }
         let answer = update.update_expression(set).send().await;
         let answer = answer.map_err(|error| Fault::of("marking state", &error))?;
@@ -333,12 +313,7 @@ impl Table {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         // Found by its own id, too, where its key begins with the user's.
         if let Some(owner) = write.entity.own_index_key() {
-            set.push_str(", #owner = :owner, #order = :order");
-            update = update
-                .expression_attribute_names("#owner", "owner")
-                .expression_attribute_names("#order", "order")
-                .expression_attribute_values(":owner", text(owner))
-                .expression_attribute_values(":order", text("STATE"));
+            update = found_by(&owner, update, &mut set);
         }
         // What a browser said ends with the events that it is made of. The vendor's state stays.
         if write.entity.is_from_browser() {
@@ -373,12 +348,11 @@ impl Table {
         place: &Place,
         body: Option<&Packed<'_>>,
     ) -> Result<(Stored, bool), Fault> {
-        let item = item(record, place, body)?;
         let put = self
             .client
             .put_item()
             .table_name(&self.name)
-            .set_item(Some(item.clone()))
+            .set_item(Some(item(record, place, body)?))
             .condition_expression("attribute_not_exists(pk)")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
@@ -401,29 +375,17 @@ impl Table {
             let chunks = body.chunks().count();
             self.end_chunks_with(there, chunks, &place.pk(), |at| chunk_sk(record, at)).await?;
         }
-        Ok((self.repeat(record, place, there, &item).await?, has_body))
+        Ok((self.repeat(record, place, there).await?, has_body))
     }
 
     /// Adds this try of the vendor's to the tries that were seen. What an older release read of the same body and this
     /// one reads differently is replaced, so that a replay repairs it.
-    async fn repeat(
-        &self,
-        record: &Record<'_>,
-        place: &Place,
-        there: &Item,
-        item: &Item,
-    ) -> Result<Stored, Fault> {
+    async fn repeat(&self, record: &Record<'_>, place: &Place, there: &Item) -> Result<Stored, Fault> {
+        let item = item(record, place, None)?;
         let seen = there.get("deliveries").and_then(|set| set.as_ss().ok()).map_or(&[][..], Vec::as_slice);
         let new_delivery = !seen.contains(&record.job.delivery) && seen.len() < MAX_DELIVERIES;
         let (mut set, mut remove) = (Vec::new(), Vec::new());
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .key("pk", text(place.pk()))
-            .key("sk", text("EVENT"))
-            .condition_expression("attribute_exists(pk)")
-            .return_values(ReturnValue::AllNew);
+        let mut update = self.update_event(place).return_values(ReturnValue::AllNew);
         for name in ["facts", "subjects", "owner", "entity", "register", "unfolded"] {
             if is_same(there.get(name), item.get(name)) {
                 continue;
@@ -463,6 +425,20 @@ impl Table {
     }
 }
 
+/// Lets a state item be found by its own id, too, where its key begins with the user's.
+pub(super) fn found_by(
+    owner: &str,
+    update: UpdateItemFluentBuilder,
+    set: &mut String,
+) -> UpdateItemFluentBuilder {
+    set.push_str(", #owner = :owner, #order = :order");
+    update
+        .expression_attribute_names("#owner", "owner")
+        .expression_attribute_names("#order", "order")
+        .expression_attribute_values(":owner", text(owner))
+        .expression_attribute_values(":order", text("STATE"))
+}
+
 /// Whether two attributes say the same; a set has no order.
 fn is_same(one: Option<&AttributeValue>, other: Option<&AttributeValue>) -> bool {
     match (one, other) {
@@ -492,6 +468,11 @@ struct Place {
 impl Place {
     fn pk(&self) -> String {
         format!("EVENT#{}", self.id)
+    }
+
+    /// Under the id with which it was sent.
+    fn of_first(record: &Record<'_>) -> Self {
+        Self { id: record.envelope.id.clone(), other_body_of: None }
     }
 
     /// Beside the event that has the id. A longer id than there is room for loses its end: the hash tells it apart.

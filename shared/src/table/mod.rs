@@ -21,7 +21,7 @@
 //! | state | [`Entity::keys`](crate::state::Entity::keys) |
 //! | what a browser said | `WIDGET#user` / `WIDGET…`, also [`Entity::keys`](crate::state::Entity::keys); before, [`Entity::old_keys`](crate::state::Entity::old_keys) |
 //! | event | `EVENT#id` / `EVENT` |
-//! | revoked before anything was known | `ACCOUNT#id` or `ARCHIVE#id` / `REVOKED` |
+//! | tombstone of what was revoked | `ACCOUNT#id` or `ARCHIVE#id` / `REVOKED` |
 //! | chunk of a body | `EVENT#id` / `BODY#hash#nn` |
 //! | quarantined | `QUARANTINE#yyyy-mm-dd`, of browsers `WIDGET_QUARANTINE#yyyy-mm-dd` / `received_at#hash`, its chunks with `#BODY#stored_at#nn` after it |
 //! | messages of a browser session | `WIDGET_SESSION#jti` / `SESSION` |

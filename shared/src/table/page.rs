@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use super::event::StoredEvent;
 use super::fault::Fault;
 use super::quarantine::{Quarantined, quarantines};
-use super::read::{MAX_ITEMS, insert};
+use super::read::{MAX_ITEMS, insert, key_of};
 use super::{BROWSER_DAY_SHARDS, DAY_SHARDS, Item, Table, fixed, text};
 use crate::event::Subject;
 use crate::id::{EventId, UserId};
@@ -305,9 +305,7 @@ impl Table {
             .await
             .map_err(|error| Fault::of("looking for an id", &error))?;
         let mut keys = Vec::new();
-        for item in answer.items() {
-            let key = |name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
-            let (Some(pk), Some(sk)) = (key("pk"), key("sk")) else { continue };
+        for (pk, sk) in answer.items().iter().filter_map(key_of) {
             if let Some(Entity::Account(user, account)) = Entity::from_keys(&pk, &sk) {
                 let claim = Entity::Claim(user, account);
                 keys.push(claim.keys());

@@ -77,8 +77,7 @@ impl Table {
     /// Keys of the state items of one account, archive or invite, by its own id (such as `ACCOUNT#a-1`).
     pub(super) async fn keys_by_own_id(&self, subject: &str) -> Result<Vec<(String, String)>, Fault> {
         let items = self.query(Some("by-owner"), "owner", subject, Some(("order", "STATE"))).await?;
-        let key = |item: &Item, name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
-        Ok(items.iter().filter_map(|item| Some((key(item, "pk")?, key(item, "sk")?))).collect())
+        Ok(items.iter().filter_map(key_of).collect())
     }
 
     async fn state_by_own_id(&self, subject: &str) -> Result<Vec<Item>, Fault> {
@@ -241,6 +240,12 @@ impl Table {
 
 pub(super) fn stored_event(item: Item) -> Result<StoredEvent, Fault> {
     serde_dynamo::from_item(item).map_err(|error| Fault::Retry(format!("an event cannot be read: {error}")))
+}
+
+/// An item's two keys.
+pub(super) fn key_of(item: &Item) -> Option<(String, String)> {
+    let key = |name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
+    Some((key("pk")?, key("sk")?))
 }
 
 fn is_from_browser(item: &Item) -> bool {

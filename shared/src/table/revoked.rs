@@ -1,8 +1,8 @@
 //! What is revoked keeps no body: who has taken access back, and what follows for an event.
 //!
-//! An account or an archive is revoked when its state item has the register or the mark of a revocation. A revocation
-//! that names no user, of something of which nothing is known yet, leaves a tombstone under the subject's own key:
-//! `ACCOUNT#id` / `REVOKED`. What comes later finds it there.
+//! An account or an archive is revoked when its state item has the register or the mark of a revocation. Every
+//! revocation also leaves a tombstone under the subject's own key, `ACCOUNT#id` / `REVOKED`: events that name no user, and
+//! those that come before anything else is known, find it there.
 //!
 //! A subject can also hide: in a member that could not be read, or in an event that does not say what it is about in a
 //! form that is known. Then every text of the body is compared with the ids of what its users have revoked.
@@ -12,12 +12,13 @@ use std::collections::BTreeSet;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
 
+use super::event::found_by;
 use super::fault::{Fault, Poison};
-use super::read::MAX_ITEMS;
+use super::read::{MAX_ITEMS, key_of};
 use super::{Item, Table, fixed, text};
 use crate::event::{EventType, Facts, Subject, strings};
 use crate::id::{AccountId, ArchiveId, UserId};
-use crate::state::{Entity, REVOCATION, REVOKED_UNDATED, revoked};
+use crate::state::{Entity, REVOCATION, REVOKED_UNDATED, Write, revoked};
 
 /// The sort key of a tombstone.
 const REVOKED: &str = "REVOKED";
@@ -67,15 +68,16 @@ impl Carried {
         carried
     }
 
-    /// Whether there is nothing that it could carry but what these items, which were just written, are about.
-    pub(super) fn is_within(&self, written: &[Entity]) -> bool {
-        let of = |entity: &Entity| match entity {
-            Entity::Account(_, id) => Some(Subject::Account(id.clone())),
-            Entity::Archive(_, id) => Some(Subject::Archive(id.clone())),
-            _ => None,
+    /// Whether it can carry nothing but what these registers are about.
+    pub(super) fn is_within(&self, writes: &[Write]) -> bool {
+        let is_written = |subject: &Subject| {
+            writes.iter().any(|write| match (&write.entity, subject) {
+                (Entity::Account(_, id), Subject::Account(subject)) => id == subject,
+                (Entity::Archive(_, id), Subject::Archive(subject)) => id == subject,
+                _ => false,
+            })
         };
-        let written: Vec<Subject> = written.iter().filter_map(of).collect();
-        self.texts.is_none() && self.owned.iter().all(|subject| written.contains(subject))
+        self.texts.is_none() && self.owned.iter().all(is_written)
     }
 
     fn ids(&self) -> BTreeSet<&str> {
@@ -98,8 +100,17 @@ fn texts_of(body: &[u8]) -> BTreeSet<String> {
 }
 
 impl Table {
-    /// Whether anything that the event could carry is revoked.
-    pub(super) async fn any_revoked(&self, carried: &Carried) -> Result<bool, Fault> {
+    /// Whether anything that the event could carry is revoked. State items that were created after a tombstone are then
+    /// marked as revoked, too.
+    pub(super) async fn any_revoked(&self, carried: &Carried, now: Timestamp) -> Result<bool, Fault> {
+        let revoked = self.is_any_revoked(carried).await?;
+        if revoked {
+            self.mark_from_tombstones(carried, now).await?;
+        }
+        Ok(revoked)
+    }
+
+    async fn is_any_revoked(&self, carried: &Carried) -> Result<bool, Fault> {
         let Carried { users, owned, texts } = carried;
         if let ([user], None) = (users.as_slice(), texts)
             && owned.len() <= MAX_LOOKUPS
@@ -248,14 +259,12 @@ impl Table {
             return Ok(keys);
         }
         let texts = texts_of(body);
-        let mut users = facts.subjects.iter().filter_map(|subject| match subject {
+        let users = facts.subjects.iter().filter_map(|subject| match subject {
             Subject::User(user) => Some(user),
             _ => None,
         });
-        for user in users.by_ref().take(MAX_USERS) {
-            for item in self.marks_of(user).await? {
-                let key = |name: &str| item.get(name).and_then(|key| key.as_s().ok()).cloned();
-                let (Some(pk), Some(sk)) = (key("pk"), key("sk")) else { continue };
+        for user in users.take(MAX_USERS) {
+            for (pk, sk) in self.marks_of(user).await?.iter().filter_map(key_of) {
                 if sk.strip_prefix(prefix).is_some_and(|id| texts.contains(id)) {
                     keys.push((pk, sk));
                 }
@@ -283,25 +292,20 @@ impl Table {
             .key("sk", text(sk))
             .expression_attribute_names("#at", REVOKED_UNDATED)
             .expression_attribute_values(":at", text(fixed(now)));
-        // A tombstone stays, and there is nothing in it to erase. An item is due, and is found by its own id where its
-        // key begins with the user's.
+        // A tombstone stays, and there is nothing in it to erase. An item is due.
         if sk != REVOKED {
-            set.push_str(", #erase = :erase, #due = :at, #owner = :owner, #order = :order");
-            update = update
+            set.push_str(", #erase = :erase, #due = :at");
+            update = found_by(sk, update, &mut set)
                 .expression_attribute_names("#erase", "erase")
                 .expression_attribute_names("#due", "erase_due")
-                .expression_attribute_names("#owner", "owner")
-                .expression_attribute_names("#order", "order")
-                .expression_attribute_values(":erase", text("DUE"))
-                .expression_attribute_values(":owner", text(sk))
-                .expression_attribute_values(":order", text("STATE"));
+                .expression_attribute_values(":erase", text("DUE"));
         }
         update.update_expression(set).send().await.map_err(|error| Fault::of("revoking", &error))?;
         Ok(())
     }
 
     /// Marks the state items of what has a tombstone: they were created after it.
-    pub(super) async fn mark_from_tombstones(&self, carried: &Carried, now: Timestamp) -> Result<(), Fault> {
+    async fn mark_from_tombstones(&self, carried: &Carried, now: Timestamp) -> Result<(), Fault> {
         let [user] = carried.users.as_slice() else { return Ok(()) };
         let pk = Subject::User(user.clone()).to_string();
         for subject in carried.owned.iter().take(MAX_LOOKUPS) {
@@ -317,7 +321,7 @@ impl Table {
     /// Whether something that a body carries is revoked, so that not even the quarantine may keep it. In doubt it may:
     /// whoever reads the quarantine decides.
     pub async fn is_body_revoked(&self, facts: &Facts, body: &[u8]) -> Result<bool, Fault> {
-        match self.any_revoked(&Carried::new(facts, body, false)).await {
+        match self.is_any_revoked(&Carried::new(facts, body, false)).await {
             Err(Fault::Poison(_)) => Ok(false),
             answer => answer,
         }

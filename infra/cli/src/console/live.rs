@@ -123,7 +123,7 @@ pub(super) fn follow(scene: &Arc<Scene>) -> Stream {
     stream
 }
 
-/// What has come; at first the last events.
+/// The events so far. It begins with the last ones that are stored.
 async fn poll(tail: &mut Option<Tail>, table: &Table, now: Timestamp) -> Result<Vec<StoredEvent>, Fault> {
     let tail = if let Some(tail) = tail {
         tail
